@@ -1,0 +1,1 @@
+"""Programs that watch a running acquisition from a terminal."""

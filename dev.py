@@ -1,0 +1,118 @@
+#!/usr/bin/env python3
+"""Set everything up, then run the demo or the tests. Needs only python3 (3.11 or newer) and pip.
+
+    python3 dev.py demo [options of `locstream demo`]
+    python3 dev.py test [options of pytest]
+
+Both build `.venv` beside this file from the exact versions in requirements/dev.txt. The second
+time they see that nothing has changed and start at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+VENV = ROOT / ".venv"
+BIN = VENV / "bin"
+LOCK = ROOT / "requirements" / "dev.txt"
+STAMP = VENV / "ready"
+CHECKS = [
+    ["ruff", "format", "--check", "."],
+    ["ruff", "check", "."],
+    ["mypy"],
+    ["lint-imports"],
+]
+
+
+def run(*command: str | Path, env: dict[str, str] | None = None) -> None:
+    """Run a command; end with its exit status if it fails."""
+    done = subprocess.run([str(c) for c in command], cwd=ROOT, env=env, check=False)
+    if done.returncode:
+        sys.exit(f"dev.py: `{' '.join(str(c) for c in command[:6])} …` failed with status {done.returncode}")
+
+
+def make_venv() -> None:
+    """Create `.venv`; where Debian's python3 lacks venv, bring virtualenv by pip for this one use."""
+    if (
+        subprocess.run(
+            [sys.executable, "-c", "import ensurepip, venv"], capture_output=True, check=False
+        ).returncode
+        == 0
+    ):
+        run(sys.executable, "-m", "venv", "--clear", VENV)
+        return
+    helper = ROOT / "build" / "virtualenv"
+    run(sys.executable, "-m", "pip", "install", "--quiet", "--target", helper, "virtualenv")
+    run(
+        sys.executable,
+        "-m",
+        "virtualenv",
+        "--quiet",
+        "--clear",
+        VENV,
+        env={**os.environ, "PYTHONPATH": str(helper)},
+    )
+
+
+def wanted() -> str:
+    """Return what the environment must have been built from: interpreter, lock, metadata, this script."""
+    parts = [sys.version.encode(), *(p.read_bytes() for p in (LOCK, ROOT / "pyproject.toml", Path(__file__)))]
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()
+
+
+def ensure() -> None:
+    """Bring `.venv` up to date; a no-op where it is."""
+    if sys.version_info < (3, 11):
+        sys.exit(f"dev.py: Python {sys.version.split()[0]} is too old; locstream needs 3.11 or newer")
+    if STAMP.exists() and STAMP.read_text() == wanted():
+        return
+    print("dev.py: setting up .venv (once; a few minutes on a slow line) …", flush=True)
+    make_venv()
+    python = BIN / "python"
+    run(
+        python,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--require-hashes",
+        "-r",
+        LOCK,
+    )
+    run(
+        python,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-deps",
+        "--no-build-isolation",
+        "-e",
+        ".",
+    )
+    STAMP.write_text(wanted())
+
+
+def main(arguments: list[str]) -> None:
+    """Dispatch the two commands."""
+    if not arguments or arguments[0] not in ("demo", "test"):
+        sys.exit(__doc__)
+    verb, rest = arguments[0], arguments[1:]
+    ensure()
+    if verb == "demo":
+        os.execv(BIN / "locstream", [str(BIN / "locstream"), "demo", *rest])  # noqa: S606
+    for check in CHECKS:
+        print(f"dev.py: {' '.join(check)}", flush=True)
+        run(BIN / check[0], *check[1:])
+    os.execv(BIN / "python", [str(BIN / "python"), "-m", "pytest", *rest])  # noqa: S606
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

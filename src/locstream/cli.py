@@ -1,0 +1,44 @@
+"""The one command `locstream`: its verbs come from entry points, so that no floor imports another for them."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from importlib.metadata import EntryPoint, entry_points
+
+from locstream import __version__
+from locstream.errors import LocstreamError
+
+Command = Callable[[Sequence[str]], int]
+"""A verb: takes the arguments after it, returns the exit status."""
+
+GROUP = "locstream.commands"
+
+
+def verbs() -> dict[str, EntryPoint]:
+    """Return the installed verbs by name."""
+    return {point.name: point for point in sorted(entry_points(group=GROUP))}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb; a user's error is one message on stderr and a status that is not zero."""
+    known = verbs()
+    parser = argparse.ArgumentParser(
+        prog="locstream",
+        description="Single-molecule localization microscopy while the camera is still running.",
+        epilog="`locstream VERB --help` says more.",
+    )
+    parser.add_argument("--version", action="version", version=f"locstream {__version__}")
+    parser.add_argument("verb", choices=sorted(known), metavar="VERB", help=", ".join(sorted(known)))
+    parser.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    parsed = parser.parse_args(arguments)
+    try:
+        command: Command = known[parsed.verb].load()
+        return command(parsed.rest)
+    except LocstreamError as error:
+        print(f"locstream {parsed.verb}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"locstream {parsed.verb}: interrupted", file=sys.stderr)
+        return 130

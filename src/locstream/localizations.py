@@ -1,0 +1,83 @@
+"""The one table schema: a localization is a row of `LOCALIZATION`.
+
+Positions are in nm with the **origin at the centre of pixel (0, 0)**; x runs along columns, y down
+rows. Frames count from 0. Intensities are photons, background is photons per pixel, and every
+uncertainty is one standard deviation from the Cramér–Rao bound of the model that was fitted.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+
+class Field(NamedTuple):
+    """One column: its name, its little-endian numpy type, its unit, what it is."""
+
+    name: str
+    dtype: str
+    unit: str
+    meaning: str
+
+
+FIELDS: tuple[Field, ...] = (
+    Field("frame", "<u4", "1", "frame number, from 0"),
+    Field("x_nm", "<f4", "nm", "position along columns from the centre of pixel (0, 0)"),
+    Field("y_nm", "<f4", "nm", "position down rows from the centre of pixel (0, 0)"),
+    Field("photons", "<f4", "photon", "photons of the molecule in this frame"),
+    Field("background", "<f4", "photon/px", "background per pixel under the molecule"),
+    Field("sigma_x_nm", "<f4", "nm", "standard deviation of the fitted Gaussian along x"),
+    Field("sigma_y_nm", "<f4", "nm", "standard deviation of the fitted Gaussian along y"),
+    Field("x_uncertainty_nm", "<f4", "nm", "1 sigma of x_nm"),
+    Field("y_uncertainty_nm", "<f4", "nm", "1 sigma of y_nm"),
+    Field("photons_uncertainty", "<f4", "photon", "1 sigma of photons"),
+    Field("background_uncertainty", "<f4", "photon/px", "1 sigma of background"),
+    Field("sigma_x_uncertainty_nm", "<f4", "nm", "1 sigma of sigma_x_nm"),
+    Field("sigma_y_uncertainty_nm", "<f4", "nm", "1 sigma of sigma_y_nm"),
+    Field("chi2", "<f4", "1", "Pearson chi-square per degree of freedom; 1 for a perfect model"),
+    Field("iterations", "<u2", "1", "steps the fit took"),
+    Field("status", "<u2", "1", "0 converged; otherwise a FitStatus"),
+)
+
+ORIGIN = "centre of pixel (0, 0)"
+"""Where x_nm = y_nm = 0 lies."""
+
+LOCALIZATION = np.dtype([(f.name, f.dtype) for f in FIELDS])
+"""The structured dtype of the table, packed, 60 bytes a row."""
+
+Localizations = npt.NDArray[np.void]
+"""A one-dimensional array of dtype `LOCALIZATION`."""
+
+
+def empty(n: int = 0) -> Localizations:
+    """Return `n` rows of zeros.
+
+    Parameters
+    ----------
+    n
+        Number of rows.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (n,), dtype `LOCALIZATION`.
+    """
+    return np.zeros(n, LOCALIZATION)
+
+
+def precision_nm(table: Localizations) -> npt.NDArray[np.float64]:
+    """Return the lateral precision of each row, the mean of x and y uncertainty.
+
+    Parameters
+    ----------
+    table
+        Shape (n,), dtype `LOCALIZATION`.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (n,), nm, 1 sigma.
+    """
+    return 0.5 * (table["x_uncertainty_nm"].astype(np.float64) + table["y_uncertainty_nm"])

@@ -1,0 +1,1 @@
+"""Frames: what a source of frames is, and reading and writing stacks on disk."""
