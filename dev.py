@@ -39,9 +39,7 @@ def run(*command: str | Path, env: dict[str, str] | None = None) -> None:
 def make_venv() -> None:
     """Create `.venv`; where Debian's python3 lacks venv, bring virtualenv by pip for this one use."""
     if (
-        subprocess.run(
-            [sys.executable, "-c", "import ensurepip, venv"], capture_output=True, check=False
-        ).returncode
+        subprocess.run([sys.executable, "-c", "import ensurepip, venv"], capture_output=True, check=False).returncode
         == 0
     ):
         run(sys.executable, "-m", "venv", "--clear", VENV)
@@ -107,11 +105,11 @@ def main(arguments: list[str]) -> None:
     verb, rest = arguments[0], arguments[1:]
     ensure()
     if verb == "demo":
-        os.execv(BIN / "locstream", [str(BIN / "locstream"), "demo", *rest])  # noqa: S606
+        os.execv(BIN / "locstream", [str(BIN / "locstream"), "demo", *rest])
     for check in CHECKS:
         print(f"dev.py: {' '.join(check)}", flush=True)
         run(BIN / check[0], *check[1:])
-    os.execv(BIN / "python", [str(BIN / "python"), "-m", "pytest", *rest])  # noqa: S606
+    os.execv(BIN / "python", [str(BIN / "python"), "-m", "pytest", *rest])
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ class LocstreamError(Exception):
         return "\n".join(parts)
 
 
-class SourceFault(LocstreamError):
+class SourceError(LocstreamError):
     """The camera or the stack stopped giving frames although nobody asked it to."""
 
 

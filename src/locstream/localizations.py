@@ -80,4 +80,5 @@ def precision_nm(table: Localizations) -> npt.NDArray[np.float64]:
     numpy.ndarray
         Shape (n,), nm, 1 sigma.
     """
-    return 0.5 * (table["x_uncertainty_nm"].astype(np.float64) + table["y_uncertainty_nm"])
+    both = table["x_uncertainty_nm"].astype(np.float64) + table["y_uncertainty_nm"]
+    return np.asarray(0.5 * both, np.float64)

@@ -78,9 +78,7 @@ class CameraCalibration:
             if value.ndim not in (0, 2):
                 raise ConfigError(f"the map {name} has {value.ndim} axes; it needs 2 (rows, columns)")
             if not np.all(np.isfinite(value)):
-                raise ConfigError(
-                    f"{name} holds {np.count_nonzero(~np.isfinite(value))} values that are not finite"
-                )
+                raise ConfigError(f"{name} holds {np.count_nonzero(~np.isfinite(value))} values that are not finite")
         if np.any(np.asarray(self.gain_e_per_adu) <= 0):
             raise ConfigError("gain_e_per_adu must be above 0 e⁻/ADU in every pixel")
         if np.any(np.asarray(self.read_noise_e) < 0):
@@ -129,8 +127,16 @@ class CameraCalibration:
                 todo="calibrate the camera for this region, or give scalar values",
             )
         cut = (slice(roi_y, roi_y + height), slice(roi_x, roi_x + width))
-        maps = {m: v[cut] for m in MAPS if isinstance(v := getattr(self, m), np.ndarray)}
-        return replace(self, **maps)
+
+        def region(value: ScalarOrMap) -> ScalarOrMap:
+            return value[cut] if isinstance(value, np.ndarray) else value
+
+        return replace(
+            self,
+            offset_adu=region(self.offset_adu),
+            gain_e_per_adu=region(self.gain_e_per_adu),
+            read_noise_e=region(self.read_noise_e),
+        )
 
     def photoelectrons(self, adu: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
         """Convert pixel values to photoelectrons.

@@ -89,14 +89,14 @@ class FrameSource(Protocol):
         """True once no more frames will come."""
 
     def start(self) -> None:
-        """Begin. Raises `SourceFault` where the camera refuses."""
+        """Begin. Raises `SourceError` where the camera refuses."""
 
     def read(self, timeout_s: float) -> Frame | None:
         """Return the next frame, or None if none came within `timeout_s`.
 
         Raises
         ------
-        SourceFault
+        SourceError
             The source stopped unasked; everything that was queued has been returned before.
         """
 
