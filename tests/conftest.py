@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,3 +24,17 @@ def shared_data() -> Callable[[str], Path]:
         return path
 
     return find
+
+
+@pytest.fixture
+def own_pid() -> int:
+    """Return a process id that is alive: this one."""
+    return os.getpid()
+
+
+@pytest.fixture
+def dead_pid() -> int:
+    """Return a process id that was alive and is not."""
+    child = subprocess.Popen([sys.executable, "-c", "pass"])
+    child.wait()
+    return child.pid

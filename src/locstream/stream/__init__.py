@@ -1,1 +1,1 @@
-"""See the package's modules."""
+"""What goes over the wire: messages, where to connect, how to subscribe."""

@@ -1,0 +1,149 @@
+"""Every message that a watching or controlling program meets.
+
+Localizations travel on an XPUB socket as ``[topic, header, rows]``; control on a ROUTER socket as
+``[header]``. Rows are packed, little-endian, and described field by field in `Hello`.
+"""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+
+from locstream.errors import MessageError
+from locstream.localizations import FIELDS, LOCALIZATION, ORIGIN, Localizations
+from locstream.results.ledger import LedgerSnapshot
+from locstream.stream.wire import Buffer, Dialect, Message
+
+TOPIC_HELLO = b"hello"
+TOPIC_LOCALIZATIONS = b"localizations"
+TOPIC_STATUS = b"status"
+TOPIC_END = b"end"
+
+
+class FieldSpec(msgspec.Struct, frozen=True):
+    """One column of the rows to come: name, numpy type, unit."""
+
+    name: str
+    dtype: str
+    unit: str
+
+
+def own_fields() -> tuple[FieldSpec, ...]:
+    """Return the columns as this version writes them."""
+    return tuple(FieldSpec(f.name, f.dtype, f.unit) for f in FIELDS)
+
+
+class Published(Message, frozen=True, kw_only=True):
+    """What every message of the localization stream carries.
+
+    Parameters
+    ----------
+    acquisition
+        Id of the acquisition.
+    seq
+        Sequence number, 0 for the first message; a gap says that messages were lost on the way.
+        `Hello` repeats whenever somebody subscribes and carries the number of the next message.
+    """
+
+    acquisition: str
+    seq: int
+
+
+class Hello(Published, frozen=True, kw_only=True, tag="hello"):
+    """What is being acquired and how its rows are laid out; sent to everyone who subscribes."""
+
+    name: str
+    software: str
+    width: int
+    height: int
+    pixel_size_nm: float
+    started_s: float
+    fields: tuple[FieldSpec, ...] = msgspec.field(default_factory=own_fields)
+    origin: str = ORIGIN
+
+
+class Batch(Published, frozen=True, kw_only=True, tag="localizations"):
+    """Rows that are committed on disk: frames `frame_first` … `frame_last`, rows from `row_first` on."""
+
+    frame_first: int
+    frame_last: int
+    row_first: int
+    rows: int
+
+
+class Status(Published, frozen=True, kw_only=True, tag="status"):
+    """The numbers that decide, about twice a second. Medians are of the latest batches."""
+
+    state: str
+    ledger: LedgerSnapshot
+    localizations: int
+    per_frame: float
+    photons: float
+    background: float
+    precision_nm: float
+    sigma_nm: float
+    fps_acquired: float
+    fps_fitted: float
+    queued: int
+    """Frames waiting for a worker, in memory or on disk."""
+    workers: int
+    warning: str = ""
+
+
+class End(Published, frozen=True, kw_only=True, tag="end"):
+    """The acquisition has ended by itself or by order; nothing follows."""
+
+    outcome: str
+    frames: int
+    rows: int
+    message: str = ""
+
+
+class Request(Message, frozen=True, kw_only=True, tag="request"):
+    """A wish to the running acquisition: ``status`` or ``stop``."""
+
+    id: int
+    verb: str
+
+
+class Reply(Message, frozen=True, kw_only=True, tag="reply"):
+    """The answer to the request of the same id."""
+
+    id: int
+    ok: bool
+    message: str = ""
+    status: Status | None = None
+    hello: Hello | None = None
+
+
+STREAM: Dialect[Published] = Dialect(Hello, Batch, Status, End)
+CONTROL_REQUESTS: Dialect[Request] = Dialect(Request)
+CONTROL_REPLIES: Dialect[Reply] = Dialect(Reply)
+
+
+def row_dtype(hello: Hello) -> np.dtype[np.void]:
+    """Return the dtype that `hello` announces.
+
+    Raises
+    ------
+    MessageError
+        The announced types are not plain little-endian numbers.
+    """
+    for spec in hello.fields:
+        if spec.dtype not in ("<f4", "<f8", "<u2", "<u4", "<u8", "<i4", "<i8", "|u1", "<u1"):
+            raise MessageError(f"the stream announces the column {spec.name!r} as {spec.dtype!r}, not a plain number")
+    return np.dtype([(spec.name, spec.dtype) for spec in hello.fields])
+
+
+def rows_from(batch: Batch, buffers: list[Buffer], dtype: np.dtype[np.void] = LOCALIZATION) -> Localizations:
+    """Return the rows of a batch.
+
+    Raises
+    ------
+    MessageError
+        The buffer does not hold the announced number of rows.
+    """
+    if len(buffers) != 1 or len(buffers[0]) != batch.rows * dtype.itemsize:
+        held = sum(len(b) for b in buffers)
+        raise MessageError(f"a batch announces {batch.rows} rows of {dtype.itemsize} bytes and holds {held} bytes")
+    return np.frombuffer(buffers[0], dtype)

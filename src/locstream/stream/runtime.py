@@ -1,0 +1,111 @@
+"""Where running acquisitions are found: a private folder with one connection file each.
+
+The folder has mode 0700 and the files 0600, so that who may read them is who may connect.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+import msgspec
+import psutil
+
+from locstream.errors import LocstreamError, MessageError
+
+
+class Connection(msgspec.Struct, frozen=True, kw_only=True):
+    """How to reach one running acquisition."""
+
+    acquisition: str
+    name: str
+    pid: int
+    started_s: float
+    control: str
+    """Endpoint of the control socket."""
+    stream: str
+    """Endpoint of the localization stream."""
+
+
+def runtime_folder() -> Path:
+    """Return the private folder for sockets and connection files, made where it is missing.
+
+    ``LOCSTREAM_RUNTIME_DIR`` names it; else ``XDG_RUNTIME_DIR/locstream``; else ``/tmp/locstream-UID``.
+
+    Raises
+    ------
+    LocstreamError
+        The folder belongs to somebody else or is open to others.
+    """
+    if given := os.environ.get("LOCSTREAM_RUNTIME_DIR"):
+        folder = Path(given)
+    elif xdg := os.environ.get("XDG_RUNTIME_DIR"):
+        folder = Path(xdg) / "locstream"
+    else:
+        folder = Path(tempfile.gettempdir()) / f"locstream-{os.getuid()}"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = folder.stat(follow_symlinks=False)
+    except OSError as error:
+        raise LocstreamError(
+            f"the folder for sockets {folder} cannot be made: {error.strerror}",
+            todo="set LOCSTREAM_RUNTIME_DIR to a folder of your own",
+        ) from error
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) & 0o077:
+        raise LocstreamError(
+            f"the folder for sockets {folder} is not private (owner {found.st_uid}, mode "
+            f"{stat.S_IMODE(found.st_mode):04o})",
+            todo=f"`chmod 700 {folder}`, or set LOCSTREAM_RUNTIME_DIR to a folder of your own",
+        )
+    return folder
+
+
+def publish_connection(connection: Connection) -> Path:
+    """Write the connection file of an acquisition, mode 0600, and return its path."""
+    path = runtime_folder() / f"{connection.acquisition}.json"
+    draft = path.with_suffix(".tmp")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(msgspec.json.encode(connection))
+    draft.replace(path)
+    return path
+
+
+def running() -> list[Connection]:
+    """Return the acquisitions that run now, newest first; files of dead ones are removed."""
+    found: list[Connection] = []
+    for path in runtime_folder().glob("*.json"):
+        try:
+            connection = msgspec.json.decode(path.read_bytes(), type=Connection)
+        except FileNotFoundError:
+            continue  # it ended between the listing and the reading
+        except (msgspec.DecodeError, msgspec.ValidationError) as error:
+            raise MessageError(f"{path} is not a connection file: {error}", todo="remove it") from error
+        if psutil.pid_exists(connection.pid):
+            found.append(connection)
+        else:
+            with contextlib.suppress(FileNotFoundError):
+                path.unlink()
+    return sorted(found, key=lambda c: c.started_s, reverse=True)
+
+
+def find(wanted: str | None) -> Connection:
+    """Return the acquisition of that name or id, or the newest where `wanted` is None.
+
+    Raises
+    ------
+    LocstreamError
+        Nothing of that name runs; the message names what does.
+    """
+    here = running()
+    for connection in here:
+        if wanted is None or wanted in (connection.name, connection.acquisition):
+            return connection
+    names = ", ".join(c.name for c in here) or "nothing"
+    subject = "no acquisition is running" if wanted is None else f"no acquisition named {wanted!r} is running"
+    raise LocstreamError(
+        f"{subject} for this user ({names} found in {runtime_folder()})",
+        todo="start one, for example `locstream demo`, and try again",
+    )
