@@ -1,1 +1,1 @@
-"""See the package's modules."""
+"""Frames out to the workers, localizations back, every frame accounted for once."""

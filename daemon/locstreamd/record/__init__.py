@@ -1,1 +1,1 @@
-"""See the package's modules."""
+"""The record lane: never drops a frame silently, stops loudly."""

@@ -1,1 +1,1 @@
-"""See the package's modules."""
+"""What ties the lanes together: configuration, the acquisition, control, the verbs."""

@@ -1,0 +1,62 @@
+"""``locstream status`` and ``locstream stop``."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from locstream.errors import LocstreamError
+from locstream.stream.control import ask
+from locstream.stream.messages import Reply
+from locstream.stream.runtime import find
+
+
+def status_command(arguments: Sequence[str]) -> int:
+    """Say how a running acquisition goes."""
+    reply = _ask("status", arguments, status_command.__doc__)
+    print(status_text(reply))
+    return 0
+
+
+def stop_command(arguments: Sequence[str]) -> int:
+    """Stop the camera of a running acquisition; what was taken is still fitted and filed."""
+    print(_ask("stop", arguments, stop_command.__doc__).message)
+    return 0
+
+
+def _ask(verb: str, arguments: Sequence[str], description: str | None) -> Reply:
+    parser = argparse.ArgumentParser(prog=f"locstream {verb}", description=description)
+    parser.add_argument("name", nargs="?", help="name or id of the acquisition (default: the newest here)")
+    return ask(find(parser.parse_args(arguments).name).control, verb)
+
+
+def status_text(reply: Reply) -> str:
+    """Return a status as aligned lines with units."""
+    status, hello = reply.status, reply.hello
+    if status is None or hello is None:
+        raise LocstreamError("the acquisition answered without a status")
+    ledger = status.ledger
+    lines = [
+        (
+            "acquisition",
+            f"{hello.name} ({hello.acquisition}), {hello.width} × {hello.height} px of {hello.pixel_size_nm:g} nm",
+        ),
+        ("state", status.state),
+        (
+            "frames",
+            f"{ledger.acquired:,} acquired = {ledger.fitted:,} fitted + {ledger.pending:,} pending "
+            f"+ {ledger.skipped:,} skipped + {ledger.failed:,} failed",
+        ),
+        ("dropped", f"{ledger.camera_dropped:,} by the camera"),
+        ("rate", f"{status.fps_acquired:.1f} frames/s acquired, {status.fps_fitted:.1f} frames/s fitted"),
+        ("queue", f"{status.queued:,} frames wait, {status.workers} workers"),
+        ("localizations", f"{status.localizations:,}, {status.per_frame:.1f} per frame"),
+        (
+            "medians",
+            f"{status.photons:,.0f} photons, {status.background:.1f} photons/px background, "
+            f"{status.precision_nm:.1f} nm precision, {status.sigma_nm:.0f} nm sigma",
+        ),
+    ]
+    if status.warning:
+        lines.append(("warning", status.warning))
+    return "\n".join(f"{label:<14} {text}" for label, text in lines)

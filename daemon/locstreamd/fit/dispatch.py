@@ -1,0 +1,222 @@
+"""Hands frames to workers by credit and takes their rows; a dead worker's frames go to another."""
+
+from __future__ import annotations
+
+import heapq
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+import zmq
+
+from locstream import __version__
+from locstream.calibration.camera import CameraCalibration
+from locstream.errors import LocstreamError, MessageError
+from locstream.fitting import FitOptions
+from locstream.localizations import LOCALIZATION, Localizations
+from locstream.results.frames import FrameOutcome
+from locstream.stacks.source import Image
+from locstream.stream.wire import pack
+from locstreamd.fit.backlog import Backlog
+from locstreamd.fit.work import FROM_WORKER, Done, Join, Leave, Refused, Work, setup_message
+from locstreamd.record.frame_index import FrameIndex
+
+ATTEMPTS = 3
+"""A frame on which so many workers died is marked failed, and the run goes on."""
+
+WINDOW = 256
+"""Frames that may be out or back ahead of the oldest one that is not settled: bounds what is held."""
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What became of one frame."""
+
+    index: int
+    outcome: FrameOutcome
+    rows: Localizations
+    reason: str = ""
+
+
+@dataclass
+class _Worker:
+    """A worker that has joined, and the frames it holds."""
+
+    pid: int
+    credits: int
+    holds: dict[int, tuple[Image, float]] = field(default_factory=dict)
+
+
+class Dispatcher:
+    """The work socket: ROUTER here, one DEALER in each worker.
+
+    Parameters
+    ----------
+    endpoint
+        Where workers connect.
+    context
+        The context of the acquisition.
+    backlog
+        Frames to be fitted, in order.
+    index
+        Frame numbers by index.
+    calibration, height, width, options
+        What every worker is set up with.
+    timeout_s
+        A worker that holds a frame for longer counts as hung.
+    """
+
+    def __init__(
+        self,
+        endpoint: str,
+        context: zmq.Context[zmq.Socket[bytes]],
+        backlog: Backlog,
+        index: FrameIndex,
+        calibration: CameraCalibration,
+        height: int,
+        width: int,
+        options: FitOptions,
+        timeout_s: float,
+    ) -> None:
+        self.rejected = 0
+        self._backlog = backlog
+        self._index = index
+        setup, maps = setup_message(calibration, height, width, options)
+        self._setup = pack(setup, *maps)
+        self._timeout_s = timeout_s
+        self._workers: dict[bytes, _Worker] = {}
+        self._again: list[tuple[int, Image]] = []
+        self._attempts: dict[int, int] = {}
+        self._out: set[int] = set()
+        self.socket = context.socket(zmq.ROUTER)
+        self.socket.linger = 1_000
+        self.socket.router_mandatory = True
+        self.socket.sndhwm = self.socket.rcvhwm = 0  # bounded by credits
+        self.socket.bind(endpoint)
+
+    @property
+    def workers(self) -> int:
+        """Workers that have joined."""
+        return len(self._workers)
+
+    @property
+    def outstanding(self) -> int:
+        """Frames that are with a worker or must be given out again."""
+        return len(self._out) + len(self._again)
+
+    def send(self, settled_up_to: int) -> None:
+        """Give out frames while somebody has credit.
+
+        Parameters
+        ----------
+        settled_up_to
+            Index of the oldest frame that is not settled; frames further ahead than `WINDOW` wait.
+        """
+        while free := [(len(w.holds), identity) for identity, w in self._workers.items() if len(w.holds) < w.credits]:
+            if self._again:
+                index, image = heapq.heappop(self._again)
+            else:
+                if self._backlog.next_index >= settled_up_to + WINDOW or (popped := self._backlog.pop()) is None:
+                    return
+                index, image = popped
+            self._give(min(free)[1], index, image)
+
+    def receive(self) -> list[Settled]:
+        """Take what the workers have sent."""
+        settled = []
+        while self.socket.poll(0):
+            identity, *parts = self.socket.recv_multipart()
+            try:
+                message, buffers = FROM_WORKER.unpack(parts)
+                match message:
+                    case Join():
+                        self._welcome(identity, message)
+                    case Done():
+                        rows = _rows(message, buffers)
+                        if self._take_back(identity, message.index):
+                            settled.append(Settled(message.index, FrameOutcome.FITTED, rows))
+                    case Refused(index=int() as index):
+                        if self._take_back(identity, index):
+                            settled.append(_failed(index, message.reason))
+                    case Refused():
+                        raise LocstreamError(f"a fit worker cannot work: {message.reason}")
+            except MessageError:
+                self.rejected += 1
+        return settled
+
+    def bury(self, pids: list[int]) -> list[Settled]:
+        """Take the frames of dead workers back; return those on which too many have died."""
+        failed = []
+        for identity, worker in list(self._workers.items()):
+            if worker.pid not in pids:
+                continue
+            del self._workers[identity]
+            for index, (image, _) in worker.holds.items():
+                self._out.discard(index)
+                self._attempts[index] = self._attempts.get(index, 0) + 1
+                if self._attempts[index] < ATTEMPTS:
+                    heapq.heappush(self._again, (index, image))
+                else:
+                    del self._attempts[index]
+                    failed.append(_failed(index, f"{ATTEMPTS} workers died while fitting it"))
+        return failed
+
+    def hung(self) -> list[int]:
+        """Return the process ids of workers that have held a frame for longer than the time-out."""
+        oldest = time.monotonic() - self._timeout_s
+        return [w.pid for w in self._workers.values() if any(given < oldest for _, given in w.holds.values())]
+
+    def close(self) -> None:
+        """Send the workers home. Safe to call twice."""
+        if self.socket.closed:
+            return
+        for identity in list(self._workers):
+            self._post(identity, pack(Leave()))
+        self.socket.close()
+
+    def _welcome(self, identity: bytes, join: Join) -> None:
+        if join.version != __version__:
+            raise LocstreamError(
+                f"a fit worker of version {join.version} joined an acquisition of version {__version__}",
+                todo="install the same version on both sides",
+            )
+        if self._post(identity, self._setup):
+            self._workers[identity] = _Worker(join.pid, join.credits)
+
+    def _give(self, identity: bytes, index: int, image: Image) -> None:
+        header = pack(Work(index=index, number=self._index.number(index)))
+        if self._post(identity, [*header, image.data]):
+            self._workers[identity].holds[index] = (image, time.monotonic())
+            self._out.add(index)
+        else:
+            heapq.heappush(self._again, (index, image))
+            self.bury([self._workers[identity].pid])
+
+    def _post(self, identity: bytes, parts: list[bytes | memoryview]) -> bool:
+        """Send to one worker; False where it is gone."""
+        try:
+            self.socket.send_multipart([identity, *parts], copy=False)
+        except zmq.ZMQError as error:
+            if error.errno != zmq.EHOSTUNREACH:
+                raise
+            return False
+        return True
+
+    def _take_back(self, identity: bytes, index: int) -> bool:
+        """Note that a worker has finished a frame; False where the frame was another's by then."""
+        worker = self._workers.get(identity)
+        if worker is None or worker.holds.pop(index, None) is None:
+            return False
+        self._out.discard(index)
+        self._attempts.pop(index, None)
+        return True
+
+
+def _rows(done: Done, buffers: list[bytes | memoryview]) -> Localizations:
+    if len(buffers) != 1 or len(buffers[0]) != done.rows * LOCALIZATION.itemsize:
+        raise MessageError(f"frame index {done.index}: the announced {done.rows} rows are not what came")
+    return np.frombuffer(buffers[0], LOCALIZATION)
+
+
+def _failed(index: int, reason: str) -> Settled:
+    return Settled(index, FrameOutcome.FAILED, np.zeros(0, LOCALIZATION), reason)

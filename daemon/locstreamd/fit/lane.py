@@ -1,0 +1,126 @@
+"""The way of a frame through the fit: backlog → dispatcher → worker → collector."""
+
+from __future__ import annotations
+
+import os
+
+import zmq
+
+from locstream.calibration.camera import CameraCalibration
+from locstream.errors import LocstreamError
+from locstream.fitting import FitOptions
+from locstream.localizations import Localizations
+from locstream.results.frames import FrameRecords
+from locstream.stacks.source import Image
+from locstreamd.fit.backlog import Backlog
+from locstreamd.fit.collect import Collector
+from locstreamd.fit.dispatch import Dispatcher, Settled
+from locstreamd.fit.pool import WorkerPool
+from locstreamd.record.lane import RecordLane
+from locstreamd.service.config import WorkerSettings
+
+MB = 1_000_000
+DEATHS_BEFORE_THE_FIRST_JOINS = 3
+
+
+class FitLane:
+    """Fits every frame once, whoever dies on the way, and gives results back in order.
+
+    Parameters
+    ----------
+    record
+        Where frames can be read back from, and their numbers.
+    context, endpoint
+        Of the work socket.
+    calibration, height, width, options
+        What the workers are set up with.
+    settings
+        How many workers, how patient, how much memory.
+    """
+
+    def __init__(
+        self,
+        record: RecordLane,
+        context: zmq.Context[zmq.Socket[bytes]],
+        endpoint: str,
+        calibration: CameraCalibration,
+        height: int,
+        width: int,
+        options: FitOptions,
+        settings: WorkerSettings,
+    ) -> None:
+        # Frames that are lost when nobody takes them wait on disk; a source that can wait, waits.
+        fetch = record.read if record.paced and record.can_read_back else None
+        self._backlog = Backlog(settings.backlog_mb * MB, fetch, lambda: record.on_disk)
+        self._collector = Collector(record.index)
+        self._dispatcher = Dispatcher(
+            endpoint, context, self._backlog, record.index, calibration, height, width, options, settings.timeout_s
+        )
+        self._pool = WorkerPool(endpoint, settings.count or max(1, (os.cpu_count() or 2) - 1), settings.nice)
+        self._anyone_joined = False
+
+    @property
+    def socket(self) -> zmq.Socket[bytes]:
+        """The work socket."""
+        return self._dispatcher.socket
+
+    @property
+    def workers(self) -> int:
+        """Workers that have joined and live."""
+        return self._dispatcher.workers
+
+    @property
+    def worker_pids(self) -> list[int]:
+        """Process ids of the local workers."""
+        return self._pool.pids
+
+    @property
+    def queued(self) -> int:
+        """Frames that wait for a worker, in memory or on disk."""
+        return len(self._backlog)
+
+    @property
+    def full(self) -> bool:
+        """True where no more frames may be pushed."""
+        return self._backlog.full
+
+    @property
+    def idle(self) -> bool:
+        """True where every frame that was pushed has been returned by `turn`."""
+        return not len(self._backlog) and not self._dispatcher.outstanding
+
+    def push(self, image: Image) -> None:
+        """Queue the next acquired frame."""
+        self._backlog.push(image)
+
+    def turn(self) -> tuple[Localizations, FrameRecords, list[Settled]] | None:
+        """Give out work, take results, look after the workers; return what is next in order, if anything.
+
+        Raises
+        ------
+        LocstreamError
+            No worker can be had, or a frame cannot be read back from disk.
+        """
+        for settled in [*self._dispatcher.receive(), *self._look_after_workers()]:
+            self._collector.add(settled)
+        self._dispatcher.send(self._collector.settled_up_to)
+        return self._collector.batch()
+
+    def close(self) -> None:
+        """Send the workers home."""
+        self._dispatcher.close()
+        self._pool.close()
+
+    def _look_after_workers(self) -> list[Settled]:
+        self._anyone_joined = self._anyone_joined or self.workers > 0
+        # The first compiles the kernels for all; together they would each do it.
+        dead = self._pool.tend(at_most=None if self._anyone_joined else 1)
+        if not self._anyone_joined and self._pool.deaths >= DEATHS_BEFORE_THE_FIRST_JOINS:
+            raise LocstreamError(
+                f"the fit workers end at once ({self._pool.deaths} starts)",
+                safe="every frame that was taken is in the raw stack",
+                todo="run `locstream worker --connect ipc:///tmp/nobody` to see the reason",
+            )
+        for pid in self._dispatcher.hung():
+            self._pool.kill(pid)
+        return self._dispatcher.bury(dead)

@@ -1,0 +1,86 @@
+"""The local worker processes: started, watched, started again when they die."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+
+BACKOFF_S = (0.0, 0.5, 1.0, 2.0, 5.0)
+"""Wait before the next start of a worker that has died so many times in a row."""
+
+
+@dataclass
+class _Place:
+    """One worker's place; its process comes and goes."""
+
+    process: subprocess.Popen[bytes] | None = None
+    deaths: int = 0
+    start_at: float = field(default_factory=time.monotonic)
+
+
+class WorkerPool:
+    """Keeps a number of local workers running.
+
+    Parameters
+    ----------
+    endpoint
+        The dispatcher's endpoint.
+    count
+        Number of workers.
+    nice
+        Niceness added to each, so that the camera comes first.
+    """
+
+    def __init__(self, endpoint: str, count: int, nice: int) -> None:
+        self._command = [sys.executable, "-m", "locstreamd.fit.worker", "--connect", endpoint]
+        self._command += ["--nice", str(nice), "--parent", str(os.getpid())]
+        self._places = [_Place() for _ in range(count)]
+        self.deaths = 0
+
+    @property
+    def pids(self) -> list[int]:
+        """Process ids of the workers that run."""
+        return [p.process.pid for p in self._places if p.process is not None]
+
+    def tend(self, at_most: int | None = None) -> list[int]:
+        """Start what should run and does not; return the process ids that have died since the last call.
+
+        Parameters
+        ----------
+        at_most
+            Look after so many places only; None for all.
+        """
+        dead = []
+        now = time.monotonic()
+        for place in self._places[:at_most]:
+            if place.process is not None and place.process.poll() is not None:
+                dead.append(place.process.pid)
+                place.process = None
+                place.deaths += 1
+                self.deaths += 1
+                place.start_at = now + BACKOFF_S[min(place.deaths, len(BACKOFF_S) - 1)]
+            if place.process is None and now >= place.start_at:
+                place.process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL)
+        return dead
+
+    def kill(self, pid: int) -> None:
+        """End a worker that hangs; `tend` then starts another."""
+        for place in self._places:
+            if place.process is not None and place.process.pid == pid:
+                place.process.kill()
+
+    def close(self) -> None:
+        """End every worker; those that were told to leave have a moment to do so."""
+        deadline = time.monotonic() + 3.0
+        for place in self._places:
+            if place.process is None:
+                continue
+            try:
+                place.process.wait(timeout=max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                place.process.kill()
+                place.process.wait()
+            place.process = None

@@ -1,0 +1,145 @@
+"""The record lane: source → capture → stack on disk. Never drops a frame silently; stops loudly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import zmq
+
+from locstream.errors import LocstreamError
+from locstream.stacks.source import Frame, FrameSource, Image
+from locstreamd.record.capture import Capture
+from locstreamd.record.frame_index import FrameIndex
+from locstreamd.record.recording import Recording
+
+FRAMES_A_TURN = 64
+
+
+class RecordLane:
+    """Takes frames from a source, notes each in the index, and has each written to the stack.
+
+    Parameters
+    ----------
+    source
+        Where frames come from; started and closed here.
+    context
+        The context of the acquisition.
+    """
+
+    def __init__(self, source: FrameSource, context: zmq.Context[zmq.Socket[bytes]]) -> None:
+        self.index = FrameIndex()
+        self.fault: LocstreamError | None = None
+        self._context = context
+        self._source = source
+        self._capture = Capture(source, context)
+        self._recording: Recording | None = None
+        self._reread: Callable[[int], Image] | None = None
+        self._abandoned = False
+
+    def record_to(self, path: Path, endpoint: str, limit_bytes: int, *, fsync: bool) -> None:
+        """Write every frame to a stack at `path`. Raises `LocstreamError` where it cannot be created."""
+        info = self._source.info
+        self._recording = Recording(
+            path,
+            info.height,
+            info.width,
+            index=self.index,
+            endpoint=endpoint,
+            context=self._context,
+            limit_bytes=limit_bytes,
+            fsync=fsync,
+        )
+
+    def reread_from(self, read: Callable[[int], Image]) -> None:
+        """Take the source's own stack as the one on disk; nothing is recorded again."""
+        self._reread = read
+
+    @property
+    def sockets(self) -> list[zmq.Socket[bytes]]:
+        """Sockets that say when there is something to do."""
+        return [self._capture.doorbell] + ([self._recording.socket] if self._recording is not None else [])
+
+    @property
+    def finished(self) -> bool:
+        """True once the source gives no more frames and all that came were taken in."""
+        return self._abandoned or self._capture.finished
+
+    @property
+    def paced(self) -> bool:
+        """True where frames come at the source's own rate, whether anybody takes them or not."""
+        return self._source.paced
+
+    @property
+    def can_read_back(self) -> bool:
+        """True where frames can be had from disk again."""
+        return self._recording is not None or self._reread is not None
+
+    @property
+    def on_disk(self) -> int:
+        """Frames, in order, that can be read back now."""
+        return len(self.index) if self._reread is not None else self.index.written
+
+    def start(self) -> None:
+        """Start the camera. Raises what the source raises."""
+        self._capture.start()
+
+    def stop(self) -> None:
+        """Ask the camera for no more frames."""
+        self._capture.stop()
+
+    def intake(self) -> list[Frame]:
+        """Take the frames that wait, note and record each; faults go to `fault`, and end the lane."""
+        self.listen()
+        taken: list[Frame] = []
+        while len(taken) < FRAMES_A_TURN and not self._abandoned and not self._disk_behind:
+            frame = self._capture.take()
+            if frame is None:
+                break
+            self.index.add(frame.number, frame.time_s)
+            if self._recording is not None:
+                self._recording.hand_over(frame.image)
+            taken.append(frame)
+        if self._capture.finished and self.fault is None:
+            self.fault = self._capture.fault
+        return taken
+
+    def listen(self) -> None:
+        """Hear the recorder out; a disk that fails stops the camera, and what is written stays."""
+        self._capture.answer_doorbell()
+        if self._recording is None or self._abandoned:
+            return
+        try:
+            self._recording.receive()
+        except LocstreamError as fault:
+            self.fault = fault
+            self._abandoned = True
+            self._capture.stop()
+
+    def read(self, index: int) -> Image:
+        """Read a frame back from disk. Raises `StackError`."""
+        if self._reread is not None:
+            return self._reread(index)
+        if self._recording is None:
+            raise LookupError("nothing is recorded")
+        return self._recording.read(index)
+
+    def finish(self) -> int | None:
+        """Have the stack completed and closed; return its number of pages, None where none is recorded.
+
+        Raises
+        ------
+        LocstreamError
+            The disk failed on the last frames.
+        """
+        return None if self._recording is None or self._abandoned else self._recording.finish()
+
+    def close(self) -> None:
+        """Give the camera back and end the recorder."""
+        self._capture.close()
+        if self._recording is not None:
+            self._recording.close()
+
+    @property
+    def _disk_behind(self) -> bool:
+        return self._recording is not None and self._recording.full

@@ -1,0 +1,127 @@
+"""The raw writer: a process of its own that writes every frame to the stack on disk and says so.
+
+It is apart because writing must neither wait for nor be slowed by fitting: h5py holds one lock a
+process, Python one interpreter lock.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import numpy as np
+import zmq
+from locstream.stacks.live import LiveStackWriter
+
+from locstream.errors import LocstreamError, MessageError
+from locstream.stream.wire import Dialect, Message, pack
+
+POLL_MS = 500
+
+
+class Order(Message, frozen=True, kw_only=True):
+    """What the acquisition tells the recorder."""
+
+
+class Open(Order, frozen=True, kw_only=True, tag="open"):
+    """Create the stack."""
+
+    path: str
+    height: int
+    width: int
+    fsync: bool
+
+
+class Page(Order, frozen=True, kw_only=True, tag="page"):
+    """Write one frame; its pixels follow as one buffer."""
+
+    index: int
+
+
+class Close(Order, frozen=True, kw_only=True, tag="close"):
+    """Close the stack and end."""
+
+
+class Report(Message, frozen=True, kw_only=True):
+    """What the recorder answers."""
+
+
+class Ready(Report, frozen=True, kw_only=True, tag="ready"):
+    """The stack is open."""
+
+
+class Written(Report, frozen=True, kw_only=True, tag="written"):
+    """Frame `index` is complete on disk; its pixels begin at `offset_bytes`."""
+
+    index: int
+    offset_bytes: int
+
+
+class Closed(Report, frozen=True, kw_only=True, tag="closed"):
+    """The stack is closed with so many pages."""
+
+    pages: int
+
+
+class Failed(Report, frozen=True, kw_only=True, tag="failed"):
+    """The stack cannot be written any further; the parts of the error."""
+
+    what: str
+    safe: str
+    todo: str
+
+
+ORDERS: Dialect[Order] = Dialect(Open, Page, Close)
+REPORTS: Dialect[Report] = Dialect(Ready, Written, Closed, Failed)
+
+
+def serve(socket: zmq.Socket[bytes], parent: int) -> None:
+    """Obey orders until told to close, the disk fails, or the parent process is gone."""
+    writer: LiveStackWriter | None = None
+    shape = (0, 0)
+    try:
+        while True:
+            if not socket.poll(POLL_MS):
+                if os.getppid() != parent:
+                    return
+                continue
+            order, buffers = ORDERS.unpack(list(socket.recv_multipart()))
+            match order:
+                case Open():
+                    shape = (order.height, order.width)
+                    writer = LiveStackWriter(Path(order.path), order.height, order.width, fsync=order.fsync)
+                    socket.send_multipart(pack(Ready()))
+                case Page() if writer is not None and len(buffers) == 1:
+                    page = writer.append(np.frombuffer(buffers[0], np.uint16).reshape(shape))
+                    socket.send_multipart(pack(Written(index=order.index, offset_bytes=page.offset_bytes)))
+                case Close() if writer is not None:
+                    writer.close()
+                    socket.send_multipart(pack(Closed(pages=writer.pages)))
+                    return
+                case _:
+                    raise MessageError(f"an order out of turn: {order}")
+    finally:
+        if writer is not None:
+            writer.close()
+
+
+def main() -> int:
+    """Run the recorder: ``python -m locstreamd.record.recorder ENDPOINT PARENT_PID``."""
+    endpoint, parent = sys.argv[1], int(sys.argv[2])
+    # An interrupt from the terminal goes to the whole group: the acquisition then closes us in good order.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with zmq.Context() as context, context.socket(zmq.DEALER) as socket:
+        socket.linger = 3_000
+        socket.connect(endpoint)
+        try:
+            serve(socket, parent)
+        except LocstreamError as error:
+            socket.send_multipart(pack(Failed(what=error.what, safe=error.safe, todo=error.todo)))
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

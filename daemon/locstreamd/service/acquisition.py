@@ -1,0 +1,372 @@
+"""One acquisition, from the first frame to the last committed row: the loop in which the lanes meet."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+import zmq
+
+from locstream import __version__
+from locstream.bundle.files import RunFiles
+from locstream.calibration.camera import CameraCalibration
+from locstream.errors import LocstreamError
+from locstream.localizations import Localizations
+from locstream.results.file import ResultsWriter
+from locstream.results.frames import FrameOutcome, FrameRecords
+from locstream.results.header import ResultsHeader
+from locstream.results.ledger import Ledger, LedgerSnapshot
+from locstream.stacks.source import FrameSource, Image
+from locstream.stream.messages import Hello, Reply, Request, Status
+from locstream.stream.runtime import Connection, publish_connection, runtime_folder
+from locstreamd.fit.dispatch import Settled
+from locstreamd.fit.lane import FitLane
+from locstreamd.record.lane import RecordLane
+from locstreamd.service.config import Config
+from locstreamd.service.control import ControlSocket
+from locstreamd.view.gauges import Gauges
+from locstreamd.view.publish import Publisher
+
+POLL_MS = 20
+WORKERS_START_TIMEOUT_S = 180.0
+MB = 1_000_000
+
+
+class State(StrEnum):
+    """Where the acquisition stands."""
+
+    STARTING = "starting"
+    ACQUIRING = "acquiring"
+    FITTING = "fitting"
+    DONE = "done"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an acquisition ended.
+
+    Parameters
+    ----------
+    outcome
+        ``complete``, ``stopped`` (somebody asked) or ``faulted``.
+    fault
+        What went wrong, or None.
+    ledger
+        The frame ledger at the end; something is pending only where results could not be written.
+    rows
+        Localizations committed.
+    started_s, finished_s
+        Seconds since the epoch, from the first frame's request to the last committed row.
+    acquiring_s
+        How long the source gave frames, s.
+    latency_ms
+        Median and 99th percentile from frame to committed row, ms.
+    warnings
+        Sentences for the user.
+    """
+
+    outcome: Literal["complete", "stopped", "faulted"]
+    fault: LocstreamError | None
+    ledger: LedgerSnapshot
+    rows: int
+    started_s: float
+    finished_s: float
+    acquiring_s: float
+    latency_ms: tuple[float, float] | None
+    warnings: tuple[str, ...]
+
+
+class Acquisition:
+    """Records a source, has its frames fitted, commits and publishes what is found.
+
+    Parameters
+    ----------
+    config
+        What to do.
+    source
+        Where frames come from; closed at the end of `run`.
+    calibration
+        The camera's, cropped to the frames.
+    files
+        Where everything goes; the folder is prepared.
+    header
+        What the results file says of the run.
+    reread
+        Gives a frame by its index where the source is a stack on disk already; nothing is then recorded.
+    watch
+        Called with every `Status`.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        source: FrameSource,
+        calibration: CameraCalibration,
+        files: RunFiles,
+        header: ResultsHeader,
+        *,
+        reread: Callable[[int], Image] | None = None,
+        watch: Callable[[Status], None] = lambda status: None,
+    ) -> None:
+        self.state = State.STARTING
+        self._config = config
+        self._source = source
+        self._calibration = calibration
+        self._files = files
+        self._header = header
+        self._reread = reread
+        self._watch = watch
+        self._ledger = Ledger()
+        self._gauges = Gauges()
+        self._fault: LocstreamError | None = None
+        self._stopped = self._hurried = False
+        self._started_s = self._acquiring_s = 0.0
+        self._committed_at = self._watched_at = 0.0
+        self._held: list[tuple[Localizations, FrameRecords, list[Settled]]] = []
+        self._first_failure = ""
+
+    def stop(self, *, hurry: bool = False) -> None:
+        """Ask for no more frames. May be called from a signal handler.
+
+        Parameters
+        ----------
+        hurry
+            Leave frames that were taken unfitted, too; they are in the raw stack.
+        """
+        self._stopped = True
+        self._hurried = self._hurried or hurry
+
+    @property
+    def stopping(self) -> bool:
+        """True once somebody has asked to stop."""
+        return self._stopped
+
+    def run(self) -> Outcome:
+        """Acquire until the source ends, somebody stops it, or something fails; then fit the rest.
+
+        Returns
+        -------
+        Outcome
+            Faults of camera, disk and workers are in it, with everything that was taken safe on disk.
+
+        Raises
+        ------
+        LocstreamError
+            The acquisition could not be started; nothing was acquired.
+        """
+        with ExitStack() as stack:
+            self._open(stack)
+            self._wait_for_a_worker()
+            self._started_s = time.time()
+            self._record.start()
+            self.state = State.ACQUIRING
+            try:
+                self._acquire()
+                self._fit_the_rest()
+            except LocstreamError as fault:
+                self._fault = self._fault or fault
+                self._record.stop()
+            return self._end()
+
+    def _open(self, stack: ExitStack) -> None:
+        """Open everything; what was opened is closed again however the run ends."""
+        info, config = self._source.info, self._config
+        stack.callback(self._source.close)
+        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        stack.callback(context.term)
+        sockets = runtime_folder() / self._header.acquisition_id[:8]
+        sockets.mkdir(mode=0o700)
+        stack.callback(shutil.rmtree, sockets, ignore_errors=True)
+
+        self._record = RecordLane(self._source, context)
+        stack.callback(self._record.close)
+        if self._reread is not None:
+            self._record.reread_from(self._reread)
+        elif config.acquisition.record_stack:
+            limit = config.results.recorder_mb * MB
+            path, fsync = self._files.live_stack, config.results.fsync_stack
+            self._record.record_to(path, f"ipc://{sockets}/record", limit, fsync=fsync)
+        self._results = ResultsWriter(
+            self._files.live_results, self._header, fsync_interval_s=config.results.fsync_interval_s
+        )
+        stack.callback(self._results.close)
+        self._fit = FitLane(
+            self._record,
+            context,
+            f"ipc://{sockets}/work",
+            self._calibration,
+            info.height,
+            info.width,
+            config.fit,
+            config.workers,
+        )
+        stack.callback(self._fit.close)
+        self._control = ControlSocket(context, f"ipc://{sockets}/control")
+        stack.callback(self._control.close)
+        stream = f"ipc://{sockets}/stream"
+        endpoints = [stream] + ([config.stream.listen] if config.stream.listen else [])
+        self._publisher = Publisher(context, endpoints, self._hello(), config.stream.high_water_mark)
+        stack.callback(self._publisher.close)
+        connection = Connection(
+            acquisition=self._header.acquisition_id,
+            name=self._files.name,
+            pid=os.getpid(),
+            started_s=time.time(),
+            control=f"ipc://{sockets}/control",
+            stream=stream,
+        )
+        stack.callback(publish_connection(connection).unlink, missing_ok=True)
+
+        self._poller = zmq.Poller()
+        for socket in (*self._record.sockets, self._fit.socket, self._control.socket, self._publisher.socket):
+            self._poller.register(socket, zmq.POLLIN)
+
+    def _wait_for_a_worker(self) -> None:
+        """Start the workers; the first compiles the kernels where no cache is warm."""
+        deadline = time.monotonic() + WORKERS_START_TIMEOUT_S
+        while not self._fit.workers and not self._stopped:
+            if time.monotonic() > deadline:
+                raise LocstreamError(
+                    f"no fit worker was ready within {WORKERS_START_TIMEOUT_S:g} s", safe="nothing was acquired"
+                )
+            self._turn()
+
+    def _acquire(self) -> None:
+        """Take frames until the source has no more; the results follow as they come."""
+        began = time.monotonic()
+        asked = False
+        while not self._record.finished:
+            if self._stopped and not asked:
+                self._record.stop()
+                asked = True
+            self._turn()
+        self._fault = self._record.fault
+        self._acquiring_s = time.monotonic() - began
+
+    def _fit_the_rest(self) -> None:
+        """Catch up: every frame that was taken is fitted, however far behind fitting is."""
+        self.state = State.FITTING
+        while (not self._fit.idle or self._held) and not self._hurried:
+            self._turn()
+
+    def _turn(self) -> None:
+        """One turn of the loop: frames in, results back, commit, publish, answer."""
+        self._poller.poll(POLL_MS)
+        if self.state is State.ACQUIRING and not self._fit.full:
+            for frame in self._record.intake():
+                self._ledger.acquire(frame.number)
+                self._fit.push(frame.image)
+        else:
+            self._record.listen()
+        if (batch := self._fit.turn()) is not None:
+            self._held.append(batch)
+        now = time.monotonic()
+        if self._held and (now - self._committed_at >= 1 / self._config.results.commit_hz or self._fit.idle):
+            self._commit()
+            self._committed_at = now
+        self._publisher.tend()
+        self._control.answer(self._reply)
+        if now - self._watched_at >= 1 / self._config.stream.status_hz:
+            self._watched_at = now
+            self._show_status()
+
+    def _commit(self) -> None:
+        """Commit what has come back in order, then publish it: what is seen is on disk."""
+        batches, self._held = self._held, []
+        for rows, records, results in batches:
+            self._results.append(rows, records)
+            for result, number in zip(results, records["frame"], strict=True):
+                self._ledger.settle(int(number), result.outcome)
+                if result.outcome is FrameOutcome.FAILED:
+                    self._first_failure = self._first_failure or f"frame {number}: {result.reason}"
+            self._gauges.add_batch(rows, records)
+            self._publisher.batch(rows, int(records["frame"][0]), int(records["frame"][-1]))
+
+    def _show_status(self) -> None:
+        status = self._status()
+        self._publisher.status(status)
+        self._watch(status)
+
+    def _status(self) -> Status:
+        ledger = self._ledger.snapshot()
+        fps_acquired, fps_fitted = self._gauges.rates(ledger.acquired, ledger.acquired - ledger.pending)
+        return Status(
+            acquisition=self._header.acquisition_id,
+            seq=0,
+            state=self.state.value,
+            ledger=ledger,
+            localizations=self._results.n_rows,
+            fps_acquired=fps_acquired,
+            fps_fitted=fps_fitted,
+            queued=self._fit.queued,
+            workers=self._fit.workers,
+            warning=self._fault.what if self._fault is not None else "",
+            **self._gauges.medians()._asdict(),
+        )
+
+    def _reply(self, request: Request) -> Reply:
+        match request.verb:
+            case "status":
+                return Reply(id=request.id, ok=True, status=self._status(), hello=self._publisher.hello)
+            case "stop":
+                self.stop()
+                return Reply(id=request.id, ok=True, message="the camera stops; what was taken is still fitted")
+            case other:
+                return Reply(id=request.id, ok=False, message=f"unknown request {other!r}; known: status, stop")
+
+    def _end(self) -> Outcome:
+        """Close the files in good order and say goodbye to whoever watches."""
+        try:
+            self._record.finish()
+        except LocstreamError as fault:
+            self._fault = self._fault or fault
+        self._results.close()
+        self.state = State.DONE
+        self._show_status()
+        ledger = self._ledger.snapshot()
+        how: Literal["complete", "stopped", "faulted"]
+        how = "faulted" if self._fault is not None else "stopped" if self._stopped else "complete"
+        self._publisher.end(how, ledger.acquired, self._fault.what if self._fault is not None else "")
+        return Outcome(
+            outcome=how,
+            fault=self._fault,
+            ledger=ledger,
+            rows=self._results.n_rows,
+            started_s=self._started_s,
+            finished_s=time.time(),
+            acquiring_s=self._acquiring_s,
+            latency_ms=self._gauges.latency_ms(),
+            warnings=tuple(self._warnings()),
+        )
+
+    def _warnings(self) -> list[str]:
+        ledger = self._ledger.snapshot()
+        found = []
+        if ledger.camera_dropped:
+            found.append(
+                f"the camera dropped {ledger.camera_dropped:,} frames; their numbers are left out, time is kept"
+            )
+        if ledger.failed:
+            found.append(f"{ledger.failed:,} frames could not be fitted, the first: {self._first_failure}")
+        if ledger.pending:
+            found.append(f"{ledger.pending:,} frames were taken and not fitted")
+        return found
+
+    def _hello(self) -> Hello:
+        info = self._source.info
+        return Hello(
+            acquisition=self._header.acquisition_id,
+            seq=0,
+            name=self._files.name,
+            software=f"locstream {__version__}",
+            width=info.width,
+            height=info.height,
+            pixel_size_nm=self._calibration.pixel_size_nm,
+            started_s=time.time(),
+        )

@@ -1,0 +1,134 @@
+"""The verbs that the daemon gives to the one command `locstream`."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+from locstream.errors import ConfigError
+from locstream.stacks.open import open_stack
+from locstreamd.record.replay import ReplaySource
+from locstreamd.service.cameras import estimated
+from locstreamd.service.load_config import load_config
+from locstreamd.service.recovery import recover_folder
+from locstreamd.service.run import Plan, run_plan
+from locstreamd.service.show_config import show_config
+from locstreamd.service.sources import open_source
+
+DEMO_FRAMES = 2_500
+
+
+def demo(arguments: Sequence[str]) -> int:
+    """Record, fit and render a simulated sample: the whole way, without a microscope."""
+    parser = argparse.ArgumentParser(prog="locstream demo", description=demo.__doc__)
+    parser.add_argument("--frames", type=int, default=DEMO_FRAMES, help="frames to take (%(default)s)")
+    parser.add_argument("--size", type=int, default=256, metavar="PX", help="width and height, px (%(default)s)")
+    parser.add_argument("--fps", type=float, default=100.0, help="camera rate, frames per second (%(default)g)")
+    parser.add_argument("--seed", type=int, default=1, help="another number gives another sample (%(default)s)")
+    parser.add_argument("--workers", type=int, default=0, help="fit workers (one fewer than there are processors)")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="configuration; the options above win over it")
+    parser.add_argument(
+        "--out", type=Path, default=Path("demo-output"), help="folder for the run's own folder (%(default)s)"
+    )
+    given = parser.parse_args(arguments)
+    name = f"demo-{time.strftime('%Y%m%d-%H%M%S')}"
+    overrides: dict[str, object] = {
+        "acquisition.name": name,
+        "acquisition.folder": str(given.out / name),
+        "simulation.frames": given.frames,
+        "simulation.width": given.size,
+        "simulation.height": given.size,
+        "simulation.exposure_ms": 1000.0 / given.fps,
+        "simulation.seed": given.seed,
+        "workers.count": given.workers,
+    }
+    loaded = load_config(given.config, overrides)
+    return run_plan(Plan(loaded.config, *open_source(loaded.config)))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Record from the camera of a configuration and fit while it runs. Ctrl-C stops it and finishes the files."""
+    parser = argparse.ArgumentParser(prog="locstream run", description=run.__doc__)
+    parser.add_argument(
+        "config", type=Path, metavar="CONFIG.toml", help="configuration; config/ holds annotated examples"
+    )
+    parser.add_argument("--name", help="begins every file's name")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="folder for the files")
+    parser.add_argument("--frames", type=int, help="stop after so many frames")
+    given = parser.parse_args(arguments)
+    loaded = load_config(given.config, _overrides(given))
+    if loaded.config.micromanager is None and loaded.config.simulation is None:
+        raise ConfigError(
+            f"the configuration {given.config} names no source of frames",
+            safe="nothing was started",
+            todo="add a [micromanager] table (config/micromanager.toml is an example) or a [simulation] table",
+        )
+    if given.frames is not None:
+        source = "micromanager" if loaded.config.micromanager is not None else "simulation"
+        loaded = load_config(given.config, {**_overrides(given), f"{source}.frames": given.frames})
+    return run_plan(Plan(loaded.config, *open_source(loaded.config)))
+
+
+def replay(arguments: Sequence[str]) -> int:
+    """Feed a recorded stack, a file or a folder of frames, through the same pipeline as a camera."""
+    parser = argparse.ArgumentParser(prog="locstream replay", description=replay.__doc__)
+    parser.add_argument(
+        "stack", type=Path, metavar="STACK", help="TIFF, OME-TIFF, .dax, Picasso .raw, or a folder of TIFFs"
+    )
+    parser.add_argument("--pixel-size-nm", type=float, metavar="NM", help="edge of a pixel in the sample, nm")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="folder for the files")
+    parser.add_argument("--fps", type=float, help="frames per second (as fast as they are fitted)")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="configuration: camera calibration, fit, rendering")
+    parser.add_argument("--name", help="begins every file's name (the stack's own name)")
+    given = parser.parse_args(arguments)
+    loaded = load_config(given.config, _overrides(given))
+    for table in ("micromanager", "simulation"):
+        if getattr(loaded.config, table) is not None:
+            raise ConfigError(
+                f"a replay takes its frames from {given.stack}; [{table}] in {given.config} would be ignored",
+                safe="nothing was started",
+                todo=f"remove [{table}], or keep the camera and fit tables in a file of their own",
+            )
+    if "acquisition.name" not in loaded.origins:
+        loaded = load_config(given.config, {**_overrides(given), "acquisition.name": _name_of(given.stack)})
+    # Opened twice: one is read as the frames come, the other where fitting has fallen behind.
+    with closing(open_stack(given.stack)) as again:
+        source = ReplaySource(open_stack(given.stack), given.fps)
+        fallback = estimated(again)
+        return run_plan(Plan(loaded.config, source, fallback, again.read, given.pixel_size_nm))
+
+
+def recover(arguments: Sequence[str]) -> int:
+    """Finish the files of a run that was killed: every committed frame and localization is kept."""
+    parser = argparse.ArgumentParser(prog="locstream recover", description=recover.__doc__)
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="folder of the run")
+    return recover_folder(parser.parse_args(arguments).folder)
+
+
+def config(arguments: Sequence[str]) -> int:
+    """Show the effective configuration: every key, its value, where it came from and what it means."""
+    parser = argparse.ArgumentParser(prog="locstream config", description=config.__doc__)
+    parser.add_argument("verb", choices=["show"])
+    parser.add_argument("file", nargs="?", type=Path, metavar="CONFIG.toml", help="configuration (defaults only)")
+    given = parser.parse_args(arguments)
+    print(show_config(load_config(given.file)), end="")
+    return 0
+
+
+def _overrides(given: argparse.Namespace) -> dict[str, object]:
+    """Return the values of the command line that stand for settings."""
+    found: dict[str, object] = {}
+    if given.name is not None:
+        found["acquisition.name"] = given.name
+    if given.out is not None:
+        found["acquisition.folder"] = str(given.out)
+    return found
+
+
+def _name_of(stack: Path) -> str:
+    """Return a name for the files of a replay: the stack's own, in letters that every file system takes."""
+    return re.sub(r"[^A-Za-z0-9._+-]+", "_", stack.resolve().name.split(".")[0]).strip("._+-") or "replay"

@@ -1,0 +1,125 @@
+"""The configuration of an acquisition: TOML in, a frozen model out, nothing in it ignored."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
+
+from locstream.fitting import FitOptions
+from locstream.rendering.options import RenderOptions
+from locstream.settings import Settings
+from locstreamd.record.micromanager import MicroManagerOptions
+from locstreamd.record.sample import SimulationOptions
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")
+
+
+class AcquisitionSettings(Settings):
+    """What is recorded, and where it goes."""
+
+    name: str = "acquisition"
+    """Begins every file's name: letters, digits, ``. _ + -``."""
+    folder: Path = Path("acquisitions")
+    """Folder for all files of the run; made where it is missing. Relative paths count from the working folder."""
+    record_stack: bool = True
+    """Keep the raw stack as NAME.ome.tif. Without it, frames that fitting cannot keep up with are lost loudly."""
+
+    @field_validator("name")
+    @classmethod
+    def _is_file_name(cls, name: str) -> str:
+        if not NAME.fullmatch(name):
+            raise ValueError(f"{name!r} cannot begin a file name; use letters, digits and . _ + -")
+        return name
+
+
+class CameraSettings(Settings):
+    """Calibration of one camera, found by its name and serial number."""
+
+    name: str = "*"
+    """The camera's name as Micro-Manager or the stack gives it; ``*`` matches every camera."""
+    serial: str = ""
+    """Serial number; empty matches every one. An entry with a matching serial number wins."""
+    pixel_size_nm: Annotated[float, Field(ge=1, le=10_000)] | None = None
+    """Edge of a pixel in the sample, nm. Not given: as the source says."""
+    offset_adu: float | Path = 0.0
+    """Level without light, ADU; a number, or a .npy or .tif map of one value a pixel."""
+    gain_e_per_adu: float | Path = 1.0
+    """Electrons per ADU; a number or a map. (Some software gives its inverse, ADU/e⁻.)"""
+    read_noise_e: float | Path = 0.0
+    """Read noise, electrons rms; a number or a map."""
+    em_gain: Annotated[float, Field(ge=1)] = 1.0
+    """Gain of the electron-multiplying register; 1 where there is none."""
+    quantum_efficiency: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Photoelectrons per photon. 1 gives photoelectrons, which is what most programs call photons."""
+    saturation_adu: PositiveFloat | None = None
+    """Level from which a pixel counts as saturated, ADU. Not given: from the camera's bit depth."""
+
+
+class WorkerSettings(Settings):
+    """The processes that fit."""
+
+    count: Annotated[int, Field(ge=0, le=256)] = 0
+    """Local fit workers; 0 takes one fewer than there are processors, at least 1."""
+    nice: Annotated[int, Field(ge=0, le=19)] = 5
+    """Niceness added to each, so that the camera comes first."""
+    timeout_s: PositiveFloat = 30.0
+    """A worker that holds one frame for longer is ended and its frames go to another, s."""
+    backlog_mb: PositiveInt = 512
+    """Memory for frames that wait for a worker, MB; more wait on disk, none is lost."""
+
+
+class ResultsSettings(Settings):
+    """How committed results and raw frames reach the disk."""
+
+    commit_hz: Annotated[float, Field(gt=0, le=200)] = 20.0
+    """Batches committed to disk and published per second, at most."""
+    fsync_interval_s: Annotated[float, Field(ge=0)] = 2.0
+    """Force results to the platter this often, s; what is younger can be lost in a power cut. 0: after every batch."""
+    fsync_stack: bool = False
+    """Force every raw frame to the platter; slow, and only a power cut needs it."""
+    recorder_mb: PositiveInt = 1024
+    """Memory for frames on their way to the raw stack, MB; beyond it the camera's own buffer fills."""
+
+
+class StreamSettings(Settings):
+    """Who may watch."""
+
+    listen: str = ""
+    """A further endpoint for the localization stream, for example tcp://127.0.0.1:5577; loopback only."""
+    status_hz: Annotated[float, Field(gt=0, le=20)] = 2.0
+    """Status messages per second."""
+    high_water_mark: PositiveInt = 200
+    """Messages that wait for a slow subscriber; it loses what comes beyond, and can tell by the numbers."""
+
+    @field_validator("listen")
+    @classmethod
+    def _is_loopback(cls, endpoint: str) -> str:
+        if endpoint and not re.fullmatch(r"tcp://(127\.\d+\.\d+\.\d+|\[::1\]):\d{1,5}", endpoint):
+            raise ValueError(f"{endpoint!r} is not a loopback endpoint such as tcp://127.0.0.1:5577")
+        return endpoint
+
+
+class Config(Settings):
+    """Everything an acquisition is told. Exactly one of ``[micromanager]`` and ``[simulation]`` names the source."""
+
+    acquisition: AcquisitionSettings = AcquisitionSettings()
+    micromanager: MicroManagerOptions | None = None
+    """Record from a camera through Micro-Manager."""
+    simulation: SimulationOptions | None = None
+    """Record a simulated sample."""
+    camera: tuple[CameraSettings, ...] = ()
+    """Calibrations; the entry that matches the camera best is taken."""
+    fit: FitOptions = FitOptions()
+    render: RenderOptions = RenderOptions()
+    workers: WorkerSettings = WorkerSettings()
+    results: ResultsSettings = ResultsSettings()
+    stream: StreamSettings = StreamSettings()
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> Self:
+        if self.micromanager is not None and self.simulation is not None:
+            raise ValueError("both [micromanager] and [simulation] are given; one of them would be ignored")
+        return self

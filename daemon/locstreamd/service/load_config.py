@@ -1,0 +1,133 @@
+"""Reads a configuration and remembers where each value came from."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from types import UnionType
+from typing import Any, NamedTuple, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from locstream.errors import ConfigError
+from locstreamd.service.config import Config
+
+
+class Loaded(NamedTuple):
+    """A configuration and the origin of each value that is not a default, by dotted key."""
+
+    config: Config
+    origins: dict[str, str]
+
+
+def load_config(path: Path | None, overrides: Mapping[str, object] | None = None) -> Loaded:
+    """Read a TOML file and lay values from the command line over it.
+
+    Parameters
+    ----------
+    path
+        The file, or None for defaults only.
+    overrides
+        Values by dotted key, such as ``{"acquisition.name": "cell4"}``; they win over the file.
+
+    Raises
+    ------
+    ConfigError
+        No such file, not TOML, an unknown key (the nearest valid one is named), a value out of range.
+    """
+    document = {} if path is None else read_toml(path)
+    origins = dict.fromkeys(_keys(document), str(path))
+    for key, value in (overrides or {}).items():
+        _set(document, key, value)
+        origins = {k: o for k, o in origins.items() if not k.startswith(f"{key}.")}
+        origins[key] = "command line"
+    try:
+        config = Config.model_validate(document)
+    except ValidationError as error:
+        source = "the command line" if path is None else str(path)
+        sentences = "\n  ".join(_sentence(detail) for detail in error.errors())
+        raise ConfigError(
+            f"the configuration from {source} is not valid:\n  {sentences}",
+            safe="nothing was started",
+            todo="correct it; `locstream config show` prints every key with its value",
+        ) from error
+    return Loaded(_with_paths_from(config, path), origins)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return the tables of a TOML file. Raises `ConfigError` where it is missing or malformed."""
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(
+            f"the configuration {path} cannot be read: {error.strerror}", todo="check the path; config/ holds examples"
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"the configuration {path} is not TOML: {error}") from error
+
+
+def _with_paths_from(config: Config, path: Path | None) -> Config:
+    """Make relative paths of input files count from the configuration's own folder."""
+    if path is None:
+        return config
+    base = path.resolve().parent
+    update: dict[str, object] = {}
+    if config.micromanager is not None:
+        cfg = config.micromanager.config_file
+        update["micromanager"] = config.micromanager.model_copy(update={"config_file": base / cfg})
+    cameras = []
+    for camera in config.camera:
+        maps = {n: base / v for n in type(camera).model_fields if isinstance(v := getattr(camera, n), Path)}
+        cameras.append(camera.model_copy(update=maps))
+    return config.model_copy(update={**update, "camera": tuple(cameras)})
+
+
+def _keys(document: Mapping[str, Any], prefix: str = "") -> list[str]:
+    found = []
+    for key, value in document.items():
+        name = f"{prefix}{key}"
+        found += _keys(value, f"{name}.") if isinstance(value, dict) else [name]
+    return found
+
+
+def _set(document: dict[str, Any], key: str, value: object) -> None:
+    *tables, last = key.split(".")
+    for table in tables:
+        document = document.setdefault(table, {})
+    document[last] = value
+
+
+def _sentence(detail: ErrorDetails) -> str:
+    """Return one error as a sentence that names the key, the value and what would be right."""
+    place = ".".join(str(part) for part in detail["loc"])
+    if detail["type"] == "extra_forbidden":
+        names = _fields_at(detail["loc"][:-1])
+        near = difflib.get_close_matches(str(detail["loc"][-1]), names, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(names)}"
+        return f"{place}: there is no such setting; {hint}"
+    message = detail["msg"].removeprefix("Value error, ")
+    if detail["type"] in ("value_error", "missing"):
+        return f"{place}: {message}" if place else message
+    return f"{place} = {detail['input']!r}: {message[0].lower()}{message[1:]}"
+
+
+def _fields_at(location: tuple[int | str, ...]) -> list[str]:
+    """Return the setting names that are valid at a place in the configuration."""
+    model: type[BaseModel] = Config
+    for part in location:
+        field = model.model_fields.get(str(part))
+        if field is not None:
+            model = model_in(field.annotation) or model
+    return list(model.model_fields)
+
+
+def model_in(annotation: Any) -> type[BaseModel] | None:
+    """Return the settings model inside an annotation such as ``tuple[X, ...]`` or ``X | None``."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    if get_origin(annotation) in (tuple, Union, UnionType):
+        return next((m for a in get_args(annotation) if (m := model_in(a)) is not None), None)
+    return None

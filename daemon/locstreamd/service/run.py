@@ -1,0 +1,131 @@
+"""The whole way of one run: source → acquisition → finished files → summary."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from locstream.bundle.files import RunFiles
+from locstream.bundle.finish import Ending, finish_run, finish_stack
+from locstream.bundle.summary import Summary, summary_text
+from locstream.results.final import finalize
+from locstream.results.header import ResultsHeader
+from locstream.stacks.source import FrameSource, Image
+from locstreamd.record.simulated import SimulatedSource
+from locstreamd.service.acquisition import Acquisition, Outcome
+from locstreamd.service.cameras import Fallback, calibration_for
+from locstreamd.service.config import Config
+from locstreamd.service.live_line import LiveLine
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one run does.
+
+    Parameters
+    ----------
+    config
+        The configuration in effect.
+    source
+        Where frames come from, open and not started; closed by the run.
+    fallback
+        The calibration where the configuration has no entry for the camera.
+    reread
+        Gives a frame by its index where the source is a stack on disk; nothing is then recorded.
+    pixel_size_nm
+        Wins over what the configuration and the source say, nm.
+    """
+
+    config: Config
+    source: FrameSource
+    fallback: Fallback | None = None
+    reread: Callable[[int], Image] | None = None
+    pixel_size_nm: float | None = None
+
+
+def run_plan(plan: Plan) -> int:
+    """Acquire, fit, finish the files, print the summary; return the exit status.
+
+    Raises
+    ------
+    LocstreamError
+        Nothing could be started, or the run ended in a fault; says what is safe and what to do.
+    """
+    try:
+        files, acquisition, warnings = _prepare(plan)
+        for warning in (*plan.source.info.warnings, *warnings):
+            print(f"warning: {warning}", file=sys.stderr)
+        with _stopping_on_signals(acquisition):
+            outcome = acquisition.run()
+    finally:
+        plan.source.close()
+    summary = _finish(plan, files, outcome, warnings)
+    print(summary_text(summary))
+    if outcome.fault is not None:
+        raise outcome.fault
+    return 0
+
+
+def _prepare(plan: Plan) -> tuple[RunFiles, Acquisition, list[str]]:
+    config, info = plan.config, plan.source.info
+    files = RunFiles(config.acquisition.folder, config.acquisition.name)
+    calibration, warnings = calibration_for(config, info, plan.fallback, plan.pixel_size_nm)
+    files.prepare()
+    header = ResultsHeader.from_source(
+        info,
+        calibration,
+        acquisition_id=uuid.uuid4().hex,
+        name=files.name,
+        started_s=time.time(),
+        fit=config.fit.model_dump(mode="json"),
+        config=config.model_dump(mode="json"),
+    )
+    line = LiveLine()
+    acquisition = Acquisition(config, plan.source, calibration, files, header, reread=plan.reread, watch=line.show)
+    return files, acquisition, warnings
+
+
+def _finish(plan: Plan, files: RunFiles, outcome: Outcome, warnings: list[str]) -> Summary:
+    """Give every file its final name and form."""
+    print(f"finishing the files in {files.folder} …")
+    ledger = outcome.ledger
+    fault = outcome.fault.what if outcome.fault is not None else None
+    finalize(
+        files.live_results, files.results, {"outcome": outcome.outcome, "fault": fault, "ledger": ledger.as_dict()}
+    )
+    finish_stack(files, plan.source.info)
+    if isinstance(plan.source, SimulatedSource):
+        plan.source.write_truth(files.truth)
+    settled = ledger.acquired - ledger.pending
+    fitting_s = outcome.finished_s - outcome.started_s
+    ending = Ending(
+        outcome=outcome.outcome,
+        fault=fault,
+        ledger=ledger,
+        finished_s=outcome.finished_s,
+        acquired_fps=ledger.acquired / outcome.acquiring_s if outcome.acquiring_s else None,
+        fitted_fps=settled / fitting_s if fitting_s else None,
+        latency_ms=outcome.latency_ms if plan.source.paced else None,
+        warnings=(*warnings, *outcome.warnings),
+    )
+    return finish_run(files, plan.source.info, ending, plan.config.render)
+
+
+@contextmanager
+def _stopping_on_signals(acquisition: Acquisition) -> Iterator[None]:
+    """Let Ctrl-C or a service manager's SIGTERM stop the camera; a second one leaves frames unfitted."""
+
+    def on_signal(number: int, frame: object) -> None:
+        acquisition.stop(hurry=acquisition.stopping)
+
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,75 @@
+"""The numbers that decide, from the latest batches: rates, medians, latency."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import NamedTuple
+
+import numpy as np
+
+from locstream.localizations import Localizations, precision_nm
+from locstream.results.frames import FrameRecords
+
+RECENT_FRAMES = 200
+RATE_WINDOW_S = 2.0
+LATENCIES = 20_000
+
+
+class Medians(NamedTuple):
+    """What the latest frames held; all 0 where nothing was found."""
+
+    per_frame: float = 0.0
+    photons: float = 0.0
+    background: float = 0.0
+    precision_nm: float = 0.0
+    sigma_nm: float = 0.0
+
+
+class Gauges:
+    """Rolling numbers over the latest frames; constant memory."""
+
+    def __init__(self) -> None:
+        self._batches: deque[tuple[int, Localizations]] = deque()
+        self._frames = 0
+        self._marks: deque[tuple[float, int, int]] = deque()
+        self._latencies_s: deque[float] = deque(maxlen=LATENCIES)
+
+    def add_batch(self, rows: Localizations, records: FrameRecords) -> None:
+        """Take a batch that has just been committed."""
+        self._batches.append((len(records), rows))
+        self._frames += len(records)
+        while len(self._batches) > 1 and self._frames - self._batches[0][0] >= RECENT_FRAMES:
+            self._frames -= self._batches.popleft()[0]
+        self._latencies_s.extend((time.time() - records["time_s"]).tolist())
+
+    def rates(self, acquired: int, settled: int) -> tuple[float, float]:
+        """Return frames per second acquired and fitted over the last two seconds."""
+        now = time.monotonic()
+        self._marks.append((now, acquired, settled))
+        while len(self._marks) > 2 and now - self._marks[1][0] >= RATE_WINDOW_S:
+            self._marks.popleft()
+        then, acquired_then, settled_then = self._marks[0]
+        span = now - then
+        return ((acquired - acquired_then) / span, (settled - settled_then) / span) if span > 0 else (0.0, 0.0)
+
+    def medians(self) -> Medians:
+        """Return medians over the latest frames."""
+        rows = [r for _, r in self._batches if len(r)]
+        if not rows:
+            return Medians()
+        table = np.concatenate(rows)
+        return Medians(
+            per_frame=len(table) / self._frames,
+            photons=float(np.median(table["photons"])),
+            background=float(np.median(table["background"])),
+            precision_nm=float(np.median(precision_nm(table))),
+            sigma_nm=float(np.median(table["sigma_x_nm"])),
+        )
+
+    def latency_ms(self) -> tuple[float, float] | None:
+        """Return median and 99th percentile from a frame's time to its commit, ms, over the latest frames."""
+        if not self._latencies_s:
+            return None
+        p50, p99 = np.percentile(np.fromiter(self._latencies_s, float), (50, 99))
+        return 1e3 * float(p50), 1e3 * float(p99)

@@ -1,0 +1,88 @@
+"""The names of an acquisition's files, in one place."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from locstream.errors import LocstreamError
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """Where the files of one acquisition lie.
+
+    Parameters
+    ----------
+    folder
+        The folder of the run.
+    name
+        What every file's name begins with.
+    """
+
+    folder: Path
+    name: str
+
+    @property
+    def live_results(self) -> Path:
+        """Results while they grow."""
+        return self.folder / f"{self.name}.live.h5"
+
+    @property
+    def results(self) -> Path:
+        """Finished results, a Picasso localization file."""
+        return self.folder / f"{self.name}_locs.hdf5"
+
+    @property
+    def live_stack(self) -> Path:
+        """Raw stack while it grows."""
+        return self.folder / f"{self.name}.live.tif"
+
+    @property
+    def stack(self) -> Path:
+        """Finished raw stack."""
+        return self.folder / f"{self.name}.ome.tif"
+
+    @property
+    def truth(self) -> Path:
+        """Where the simulated molecules really were."""
+        return self.folder / f"{self.name}_truth.hdf5"
+
+    @property
+    def summary(self) -> Path:
+        """Short machine-readable summary."""
+        return self.folder / f"{self.name}_summary.json"
+
+    def prepare(self) -> None:
+        """Make the folder and see that nothing would be overwritten.
+
+        Raises
+        ------
+        LocstreamError
+            The folder cannot be written, or holds files of a run of this name.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise LocstreamError(
+                f"the folder {self.folder} cannot be made: {error.strerror}",
+                safe="nothing was started",
+                todo="choose another folder, or have this one made writable",
+            ) from error
+        if not os.access(self.folder, os.W_OK | os.X_OK):
+            raise LocstreamError(
+                f"the folder {self.folder} cannot be written",
+                safe="nothing was started",
+                todo="choose another folder, or have this one made writable",
+            )
+        for path in (self.live_results, self.results, self.live_stack, self.stack, self.summary):
+            if path.exists():
+                unfinished = path in (self.live_results, self.live_stack)
+                raise LocstreamError(
+                    f"{path} exists already; locstream never overwrites a run",
+                    safe="nothing was touched",
+                    todo=f"`locstream recover {self.folder}` finishes it"
+                    if unfinished
+                    else "choose another folder or another name",
+                )

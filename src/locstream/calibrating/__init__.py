@@ -1,0 +1,1 @@
+"""Procedures that find a calibration from frames."""

@@ -1,0 +1,68 @@
+"""Runs the real command in processes of its own, with a private runtime folder."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+LOCSTREAM = str(Path(sys.executable).parent / "locstream")
+
+
+class Command:
+    """One `locstream` command that was started; ended with the test, whatever happens."""
+
+    def __init__(self, *arguments: str | Path, env: dict[str, str], cwd: Path) -> None:
+        self.process = subprocess.Popen(
+            [LOCSTREAM, *(str(a) for a in arguments)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=env,
+            cwd=cwd,
+        )
+        self.out = self.err = ""
+
+    def finish(self, timeout_s: float = 120.0) -> int:
+        """Wait for the end; keep what was printed; return the exit status."""
+        self.out, self.err = self.process.communicate(timeout=timeout_s)
+        return self.process.returncode
+
+    def end(self) -> None:
+        """Kill it if it still runs."""
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.communicate()
+
+
+@pytest.fixture
+def locstream(tmp_path: Path) -> Iterator[Callable[..., Command]]:
+    """Return a function that starts `locstream VERB …` in a private runtime and working folder."""
+    env = {**os.environ, "LOCSTREAM_RUNTIME_DIR": str(tmp_path / "run"), "PYTHONWARNINGS": "default"}
+    started: list[Command] = []
+
+    def start(*arguments: str | Path) -> Command:
+        started.append(Command(*arguments, env=env, cwd=tmp_path))
+        return started[-1]
+
+    yield start
+    for command in started:
+        command.end()
+
+
+def wait_until(condition: Callable[[], bool], timeout_s: float = 60.0, what: str = "the condition") -> None:
+    """Wait for something another process does; fail loudly after `timeout_s`."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} did not come within {timeout_s:g} s"
+        time.sleep(0.02)
+
+
+@pytest.fixture(name="wait_until")
+def _wait_until() -> Callable[..., None]:
+    return wait_until

@@ -1,0 +1,154 @@
+"""A stack on disk goes through the real pipeline: processes, sockets, files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import tifffile
+import yaml
+
+from locstream.calibration import CameraCalibration
+from locstream.fitting import FitOptions, Localizer
+from locstream.results.reader import read_results
+
+pytestmark = pytest.mark.system
+
+SETTINGS = """
+[[camera]]
+pixel_size_nm = 100.0
+offset_adu = 100.0
+gain_e_per_adu = 0.5
+read_noise_e = 1.0
+"""
+
+
+def spots(frames: int, height: int = 40, width: int = 56, seed: int = 3) -> np.ndarray:
+    """Return frames with one molecule each, at a place that frame, row and column tell apart."""
+    rng = np.random.default_rng(seed)
+    rows, columns = np.mgrid[:height, :width]
+    stack = np.empty((frames, height, width), np.uint16)
+    for t in range(frames):
+        x, y = 10 + t % 30, 12 + t % 15
+        light = 10 + 1500 / (2 * np.pi * 1.3**2) * np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * 1.3**2))
+        stack[t] = np.rint(rng.poisson(light) / 0.5 + 100)
+    return stack
+
+
+@pytest.fixture
+def stack_file(tmp_path: Path) -> Path:
+    path = tmp_path / "my cell.tif"
+    tifffile.imwrite(path, spots(120), imagej=True)
+    (tmp_path / "camera.toml").write_text(SETTINGS)
+    return path
+
+
+def test_a_stack_becomes_results_pictures_and_a_summary(
+    stack_file: Path, tmp_path: Path, locstream: Callable[..., object]
+) -> None:
+    command = locstream("replay", stack_file, "--config", "camera.toml", "--out", "out")
+    assert command.finish() == 0, command.err
+    out = tmp_path / "out"
+    assert sorted(p.name for p in out.iterdir()) == [
+        "my_cell_locs.hdf5",
+        "my_cell_locs.yaml",
+        "my_cell_recon.ome.tif",
+        "my_cell_recon.png",
+        "my_cell_summary.json",
+    ]
+    summary = json.loads((out / "my_cell_summary.json").read_text())
+    assert summary["outcome"] == "complete"
+    assert summary["frames"] == {
+        "acquired": 120, "fitted": 120, "pending": 0, "skipped": 0, "failed": 0, "camera_dropped": 0,
+    }  # fmt: skip
+    assert summary["localizations"]["total"] >= 120
+    with h5py.File(out / "my_cell_locs.hdf5") as file:
+        locs = file["locs"][:]
+    first = {int(f): locs[locs["frame"] == f] for f in range(120)}
+    for t, rows in first.items():
+        nearest = np.hypot(rows["x"] - (10 + t % 30), rows["y"] - (12 + t % 15)).min()
+        assert nearest < 0.3, f"frame {t}: x along columns and y down rows, in px from the centre of pixel (0, 0)"
+    document = next(yaml.safe_load_all((out / "my_cell_locs.yaml").read_text()))
+    assert (document["Width"], document["Height"], document["Frames"]) == (56, 40, 120)
+
+
+def test_the_pipeline_gives_what_a_plain_loop_gives(
+    stack_file: Path, tmp_path: Path, locstream: Callable[..., object]
+) -> None:
+    """Parity: no row is lost, added, moved or changed on its way through processes and files."""
+    assert locstream("replay", stack_file, "--config", "camera.toml", "--out", "out").finish() == 0
+    results = read_results(tmp_path / "out" / "my_cell_locs.hdf5")
+    calibration = CameraCalibration(
+        100.0, offset_adu=100.0, gain_e_per_adu=0.5, read_noise_e=1.0, saturation_adu=65535.0
+    )
+    frames = tifffile.imread(stack_file)
+    localizer = Localizer(calibration, 40, 56, FitOptions())
+    expected = np.concatenate([localizer(frame, t) for t, frame in enumerate(frames)])
+    assert len(results.table) == len(expected)
+    for name in expected.dtype.names:
+        np.testing.assert_allclose(results.table[name], expected[name], rtol=2e-6, err_msg=name)
+    assert results.frames["frame"].tolist() == list(range(120))
+
+
+def test_at_a_given_rate_nothing_is_lost_and_latency_is_told(
+    stack_file: Path, tmp_path: Path, locstream: Callable[..., object]
+) -> None:
+    command = locstream(
+        "replay", stack_file, "--config", "camera.toml", "--out", "out", "--fps", "200", "--name", "slow"
+    )
+    assert command.finish() == 0, command.err
+    summary = json.loads((tmp_path / "out" / "slow_summary.json").read_text())
+    assert summary["frames"]["fitted"] == 120
+    assert summary["speed"]["latency_p50_ms"] > 0
+
+
+def test_a_run_is_never_overwritten(stack_file: Path, tmp_path: Path, locstream: Callable[..., object]) -> None:
+    assert locstream("replay", stack_file, "--config", "camera.toml", "--out", "out").finish() == 0
+    before = {p: p.read_bytes() for p in (tmp_path / "out").iterdir()}
+    command = locstream("replay", stack_file, "--config", "camera.toml", "--out", "out")
+    assert command.finish() == 1
+    assert "never overwrites" in command.err
+    assert {p: p.read_bytes() for p in (tmp_path / "out").iterdir()} == before
+
+
+def test_no_runtime_files_stay_behind(stack_file: Path, tmp_path: Path, locstream: Callable[..., object]) -> None:
+    assert locstream("replay", stack_file, "--config", "camera.toml", "--out", "out").finish() == 0
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["replay", "nothing.tif", "--pixel-size-nm", "100"], "nothing.tif"),
+        (["replay", "camera.toml", "--pixel-size-nm", "100"], "camera.toml"),
+        (["replay", "my cell.tif"], "pixel size"),
+        (["replay", "my cell.tif", "--pixel-size-nm", "-3"], "-3.0 nm"),
+        (["replay", "my cell.tif", "--pixel-size-nm", "100", "--fps", "0"], "fps"),
+        (["replay", "my cell.tif", "--config", "missing.toml"], "missing.toml"),
+        (["replay", "my cell.tif", "--config", "typo.toml"], "did you mean 'offset_adu'"),
+        (["replay", "my cell.tif", "--config", "source.toml"], "would be ignored"),
+        (["replay", "my cell.tif", "--pixel-size-nm", "100", "--out", "camera.toml"], "cannot be made"),
+        (["run", "camera.toml"], "names no source"),
+        (["run", "missing-cfg.toml"], "gone.cfg"),
+        (["recover", "nowhere"], "not a folder"),
+        (["status"], "no acquisition is running"),
+        (["stop", "cell"], "'cell'"),
+        (["tail", "ipc:///tmp/locstream-nobody-listens", "--wait", "0.3"], "for 0.3 s"),
+    ],
+    ids=lambda v: " ".join(v) if isinstance(v, list) else None,
+)
+def test_bad_input_is_one_clear_message(
+    arguments: list[str], sentence: str, stack_file: Path, tmp_path: Path, locstream: Callable[..., object]
+) -> None:
+    (tmp_path / "typo.toml").write_text("[[camera]]\noffset = 100\n")
+    (tmp_path / "source.toml").write_text("[simulation]\n")
+    (tmp_path / "missing-cfg.toml").write_text("[micromanager]\nconfig_file = 'gone.cfg'\n")
+    command = locstream(*arguments)
+    assert command.finish() == 1
+    assert sentence in command.err
+    assert "Traceback" not in command.err
+    assert not list(tmp_path.glob("**/*_locs.hdf5"))

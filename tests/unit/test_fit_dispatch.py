@@ -1,0 +1,246 @@
+"""Frames go out by credit, come back once, and survive the death of whoever held them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zmq
+
+from locstream import __version__
+from locstream.calibration import CameraCalibration
+from locstream.errors import LocstreamError, MessageError
+from locstream.fitting import FitOptions
+from locstream.localizations import empty
+from locstream.results.frames import FrameOutcome
+from locstream.stacks.source import Image
+from locstream.stream.wire import pack
+from locstreamd.fit.backlog import Backlog
+from locstreamd.fit.dispatch import ATTEMPTS, WINDOW, Dispatcher, Settled
+from locstreamd.fit.work import TO_WORKER, Done, Join, Leave, Refused, Setup, Work, calibration_from, setup_message
+from locstreamd.record.frame_index import FrameIndex
+
+CALIBRATION = CameraCalibration(130.0, offset_adu=100.0)
+
+
+class FakeWorker:
+    """A worker by hand: joins, takes, answers when the test says so."""
+
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str, pid: int, credits_: int = 2) -> None:
+        self.socket = context.socket(zmq.DEALER)
+        self.socket.linger = 0
+        self.socket.connect(endpoint)
+        self.socket.send_multipart(pack(Join(pid=pid, version=__version__, credits=credits_)))
+
+    def take(self) -> list[int]:
+        """Return the indices of the frames that have come."""
+        taken = []
+        while self.socket.poll(100):
+            message, buffers = TO_WORKER.unpack(list(self.socket.recv_multipart()))
+            if isinstance(message, Work):
+                assert len(buffers[0]) == 8
+                taken.append(message.index)
+        return taken
+
+    def answer(self, index: int, rows: int = 1) -> None:
+        """Send the result of a frame."""
+        self.socket.send_multipart(pack(Done(index=index, rows=rows, fit_ms=0.1), empty(rows).tobytes()))
+
+
+class Bench:
+    """A dispatcher with frames waiting, and the workers of a test."""
+
+    def __init__(self, endpoint: str, frames: int, timeout_s: float = 30.0) -> None:
+        self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self.endpoint = endpoint
+        index = FrameIndex()
+        backlog = Backlog(10**9)
+        for i in range(frames):
+            index.add(10 * i, 0.0)
+            backlog.push(np.full((2, 2), i, np.uint16))
+        self.dispatcher = Dispatcher(endpoint, self.context, backlog, index, CALIBRATION, 2, 2, FitOptions(), timeout_s)
+        self.workers: list[FakeWorker] = []
+
+    def join(self, pid: int, credits_: int = 2) -> FakeWorker:
+        worker = FakeWorker(self.context, self.endpoint, pid, credits_)
+        self.workers.append(worker)
+        before = self.dispatcher.workers
+        while self.dispatcher.workers == before:
+            self.dispatcher.socket.poll(1000)
+            self.dispatcher.receive()
+        return worker
+
+    def results(self, n: int) -> list[Settled]:
+        found: list[Settled] = []
+        while len(found) < n:
+            assert self.dispatcher.socket.poll(2000), f"{len(found)} of {n} results came"
+            found += self.dispatcher.receive()
+        return found
+
+    def close(self) -> None:
+        self.dispatcher.close()
+        for worker in self.workers:
+            worker.socket.close()
+        self.context.term()
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    bench = Bench(f"ipc://{tmp_path}/work", frames=400)
+    yield bench
+    bench.close()
+
+
+def test_a_worker_gets_its_set_up_and_as_many_frames_as_it_has_credit(bench: Bench) -> None:
+    worker = bench.join(pid=1, credits_=2)
+    bench.dispatcher.send(0)
+    assert worker.take() == [0, 1]
+    bench.dispatcher.send(0)
+    assert worker.take() == []
+
+
+def test_results_come_back_with_their_rows_and_free_the_credit(bench: Bench) -> None:
+    worker = bench.join(pid=1)
+    bench.dispatcher.send(0)
+    worker.take()
+    worker.answer(1, rows=3)
+    (settled,) = bench.results(1)
+    assert (settled.index, settled.outcome, len(settled.rows)) == (1, FrameOutcome.FITTED, 3)
+    bench.dispatcher.send(0)
+    assert worker.take() == [2]
+
+
+def test_two_workers_share(bench: Bench) -> None:
+    first, second = bench.join(pid=1), bench.join(pid=2)
+    bench.dispatcher.send(0)
+    assert sorted(first.take() + second.take()) == [0, 1, 2, 3]
+
+
+def test_the_frames_of_a_dead_worker_go_to_another_oldest_first(bench: Bench) -> None:
+    first = bench.join(pid=1)
+    bench.dispatcher.send(0)
+    assert first.take() == [0, 1]
+    assert bench.dispatcher.bury([1]) == []
+    assert bench.dispatcher.outstanding == 2
+    second = bench.join(pid=2, credits_=3)
+    bench.dispatcher.send(0)
+    assert second.take() == [0, 1, 2]
+
+
+def test_a_result_that_comes_twice_counts_once(bench: Bench) -> None:
+    worker = bench.join(pid=1)
+    bench.dispatcher.send(0)
+    worker.take()
+    worker.answer(0)
+    worker.answer(0)
+    worker.answer(1)
+    assert [s.index for s in bench.results(2)] == [0, 1]
+
+
+def test_a_result_from_a_worker_given_up_is_not_taken(bench: Bench) -> None:
+    late = bench.join(pid=1)
+    bench.dispatcher.send(0)
+    late.take()
+    bench.dispatcher.bury([1])
+    other = bench.join(pid=2)
+    bench.dispatcher.send(0)
+    other.take()
+    late.answer(0)
+    other.answer(0)
+    (settled,) = bench.results(1)
+    assert settled.index == 0
+
+
+def test_a_frame_that_kills_its_workers_is_marked_failed(bench: Bench) -> None:
+    failed: list[Settled] = []
+    for pid in range(1, ATTEMPTS + 1):
+        worker = bench.join(pid=pid, credits_=1)
+        bench.dispatcher.send(0)
+        assert worker.take() == [0]
+        failed += bench.dispatcher.bury([pid])
+    assert [(s.index, s.outcome) for s in failed] == [(0, FrameOutcome.FAILED)]
+    assert str(ATTEMPTS) in failed[0].reason
+    survivor = bench.join(pid=99, credits_=1)
+    bench.dispatcher.send(0)
+    assert survivor.take() == [1]
+
+
+def test_a_frame_that_a_worker_refuses_is_failed_with_the_reason(bench: Bench) -> None:
+    worker = bench.join(pid=1)
+    bench.dispatcher.send(0)
+    worker.take()
+    worker.socket.send_multipart(pack(Refused(index=0, reason="not today")))
+    (settled,) = bench.results(1)
+    assert (settled.outcome, settled.reason) == (FrameOutcome.FAILED, "not today")
+
+
+def test_no_frame_runs_further_ahead_than_the_window(bench: Bench) -> None:
+    worker = bench.join(pid=1, credits_=1000)
+    bench.dispatcher.send(0)
+    assert worker.take()[-1] == WINDOW - 1
+    bench.dispatcher.send(10)
+    assert worker.take()[-1] == WINDOW + 9
+
+
+def test_a_worker_of_another_version_is_refused_with_both(bench: Bench) -> None:
+    socket = bench.context.socket(zmq.DEALER)
+    socket.linger = 0
+    socket.connect(bench.endpoint)
+    socket.send_multipart(pack(Join(pid=7, version="0.0.7", credits=1)))
+    bench.dispatcher.socket.poll(1000)
+    with pytest.raises(LocstreamError, match=rf"0\.0\.7.*{__version__}"):
+        bench.dispatcher.receive()
+    socket.close()
+
+
+def test_malformed_messages_are_counted_and_dropped(bench: Bench) -> None:
+    worker = bench.join(pid=1)
+    bench.dispatcher.send(0)
+    worker.take()
+    worker.socket.send_multipart([b"\xc1"])
+    worker.socket.send_multipart(pack(Done(index=0, rows=5, fit_ms=0.1), b"short"))
+    worker.answer(0)
+    (settled,) = bench.results(1)
+    assert settled.index == 0
+    assert bench.dispatcher.rejected == 2
+
+
+def test_a_worker_that_holds_a_frame_too_long_is_hung(tmp_path: Path) -> None:
+    bench = Bench(f"ipc://{tmp_path}/work", frames=1, timeout_s=0.01)
+    worker = bench.join(pid=4)
+    assert bench.dispatcher.hung() == []
+    bench.dispatcher.send(0)
+    worker.take()
+    assert bench.dispatcher.hung() == [4]
+    bench.close()
+
+
+def test_workers_are_sent_home(bench: Bench) -> None:
+    worker = bench.join(pid=1)
+    bench.dispatcher.close()
+    messages = []
+    while worker.socket.poll(1000) and not (messages and isinstance(messages[-1], Leave)):
+        messages.append(TO_WORKER.unpack(list(worker.socket.recv_multipart()))[0])
+    assert isinstance(messages[0], Setup)
+    assert isinstance(messages[-1], Leave)
+
+
+def test_the_set_up_carries_scalars_and_maps() -> None:
+    gain: np.ndarray = np.linspace(0.4, 0.6, 6, dtype=np.float32).reshape(2, 3)
+    calibration = CameraCalibration(130.0, offset_adu=99.5, gain_e_per_adu=gain, read_noise_e=1.2, em_gain=3.0)
+    message, buffers = setup_message(calibration, 2, 3, FitOptions(threshold=6.0))
+    (packed, *parts) = pack(message, *buffers)
+    received, rest = TO_WORKER.unpack([packed, *parts])
+    assert isinstance(received, Setup)
+    assert calibration_from(received, rest).digest() == calibration.digest()
+    assert FitOptions.model_validate(received.fit) == FitOptions(threshold=6.0)
+
+
+def test_a_set_up_with_a_map_of_the_wrong_size_is_refused() -> None:
+    image: Image = np.ones((2, 3), np.uint16)
+    calibration = CameraCalibration(130.0, offset_adu=image.astype(np.float32))
+    message, _ = setup_message(calibration, 2, 3, FitOptions())
+    with pytest.raises(MessageError, match="offset_adu"):
+        calibration_from(message, [b"1234"])

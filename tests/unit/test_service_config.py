@@ -1,0 +1,126 @@
+"""Nothing in a configuration is ignored: every mistake is one sentence that names the key and what would be right."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from locstream.errors import ConfigError
+from locstreamd.service.config import CameraSettings, Config
+from locstreamd.service.load_config import load_config
+from locstreamd.service.show_config import show_config
+
+CONFIG = Path(__file__).resolve().parents[2] / "config"
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "instrument.toml"
+    path.write_text(text)
+    return path
+
+
+def test_no_file_gives_the_defaults() -> None:
+    loaded = load_config(None)
+    assert loaded.config == Config()
+    assert loaded.origins == {}
+
+
+def test_the_file_wins_over_defaults_and_the_command_line_over_the_file(tmp_path: Path) -> None:
+    path = written(tmp_path, '[acquisition]\nname = "cell1"\n[fit]\nthreshold = 6.5\n')
+    loaded = load_config(path, {"acquisition.name": "cell2", "workers.count": 3})
+    assert loaded.config.acquisition.name == "cell2"
+    assert loaded.config.fit.threshold == 6.5
+    assert loaded.config.workers.count == 3
+    assert loaded.origins == {
+        "acquisition.name": "command line",
+        "fit.threshold": str(path),
+        "workers.count": "command line",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("[acquisition]\nnmae = 'x'", r"acquisition\.nmae: there is no such setting; did you mean 'name'\?"),
+        ("[fitt]\n", r"fitt: there is no such setting; did you mean 'fit'\?"),
+        ("[[camera]]\noffset = 100", r"camera\.0\.offset: there is no such setting; did you mean 'offset_adu'\?"),
+        ("[zzz]\n", r"zzz: there is no such setting; known here: acquisition, "),
+        ("[fit]\nthreshold = -1", r"fit\.threshold = -1: input should be greater than"),
+        ("[fit]\nthreshold = 'high'", r"fit\.threshold = 'high': input should be a valid number"),
+        ("[fit]\nbox_px = 8", r"box_px = 8"),
+        ("[acquisition]\nname = '../x'", r"acquisition\.name: '\.\./x' cannot begin a file name"),
+        ("[stream]\nlisten = 'tcp://0.0.0.0:5577'", r"not a loopback endpoint"),
+        ("[micromanager]\nconfig_file = 'a.cfg'\n[simulation]\n", r"one of them would be ignored"),
+        ("[[camera]]\nquantum_efficiency = 1.5", r"camera\.0\.quantum_efficiency = 1\.5"),
+        ("[results]\ncommit_hz = 0", r"results\.commit_hz = 0"),
+    ],
+)
+def test_each_mistake_is_one_sentence(tmp_path: Path, text: str, sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence) as caught:
+        load_config(written(tmp_path, text))
+    assert "instrument.toml" in str(caught.value)
+    assert "nothing was started" in str(caught.value)
+
+
+def test_several_mistakes_are_all_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(written(tmp_path, "[fit]\nthreshold = -1\nboxpx = 7\n"))
+    assert "threshold" in str(caught.value)
+    assert "'box_px'" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"), [(b"[fit", "is not TOML"), (b"\xff\xfe", "is not TOML"), (None, "cannot be read")]
+)
+def test_what_is_no_toml_file_is_said(tmp_path: Path, content: bytes | None, sentence: str) -> None:
+    path = tmp_path / "x.toml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ConfigError, match=sentence):
+        load_config(path)
+
+
+def test_paths_count_from_the_configurations_own_folder(tmp_path: Path) -> None:
+    path = written(tmp_path, "[[camera]]\noffset_adu = 'maps/offset.npy'\n[micromanager]\nconfig_file = 'scope.cfg'\n")
+    config = load_config(path).config
+    assert config.camera[0].offset_adu == tmp_path / "maps" / "offset.npy"
+    assert config.micromanager is not None
+    assert config.micromanager.config_file == tmp_path / "scope.cfg"
+
+
+def test_what_is_shown_can_be_loaded_again_and_says_where_it_came_from(tmp_path: Path) -> None:
+    path = written(tmp_path, "[fit]\nthreshold = 6.5\n[[camera]]\nname = 'Andor'\noffset_adu = 100\n[simulation]\n")
+    loaded = load_config(path, {"acquisition.name": "cell2"})
+    text = show_config(loaded)
+    assert load_config(written(tmp_path, text)).config == loaded.config
+    lines = {line.split(" = ")[0]: line for line in text.splitlines() if " = " in line and not line.startswith("#")}
+    assert lines["threshold"].endswith(f"# {path}")
+    assert lines["offset_adu"].endswith(f"# {path}")
+    assert lines["box_px"].endswith("# default")
+    assert "cell2" in lines["name"] or "command line" in text
+
+
+def test_every_setting_is_explained() -> None:
+    """Each has a sentence under it, and the shown configuration prints it."""
+
+    def explained(model: type, place: str) -> None:
+        for name, field in model.model_fields.items():  # type: ignore[attr-defined]
+            assert field.description, f"{place}{name} is not explained"
+
+    config = Config()
+    for name in Config.model_fields:
+        value = getattr(config, name)
+        if hasattr(type(value), "model_fields"):
+            explained(type(value), f"{name}.")
+    explained(CameraSettings, "camera.")
+
+
+def test_the_annotated_defaults_are_the_defaults() -> None:
+    """config/defaults.toml is what `locstream config show` prints, so that it cannot go stale."""
+    assert (CONFIG / "defaults.toml").read_text() == show_config(load_config(None))
+
+
+@pytest.mark.parametrize("path", sorted(CONFIG.glob("*.toml")), ids=lambda p: p.name)
+def test_every_example_is_valid(path: Path) -> None:
+    load_config(path)
