@@ -64,7 +64,7 @@ class Outcome:
     started_s, finished_s
         Seconds since the epoch, from the first frame's request to the last committed row.
     acquiring_s
-        How long the source gave frames, s.
+        How long the source gave frames, s; fitting took from `started_s` to `finished_s`.
     latency_ms
         Median and 99th percentile from frame to committed row, ms.
     warnings
@@ -126,7 +126,7 @@ class Acquisition:
         self._gauges = Gauges()
         self._fault: LocstreamError | None = None
         self._stopped = self._hurried = False
-        self._started_s = self._acquiring_s = 0.0
+        self._started_s = self._finished_s = self._acquiring_s = 0.0
         self._committed_at = self._watched_at = 0.0
         self._held: list[tuple[Localizations, FrameRecords, list[Settled]]] = []
         self._first_failure = ""
@@ -163,12 +163,13 @@ class Acquisition:
         with ExitStack() as stack:
             self._open(stack)
             self._wait_for_a_worker()
-            self._started_s = time.time()
             self._record.start()
+            self._started_s = time.time()
             self.state = State.ACQUIRING
             try:
                 self._acquire()
                 self._fit_the_rest()
+                self._finished_s = time.time()
             except LocstreamError as fault:
                 self._fault = self._fault or fault
                 self._record.stop()
@@ -339,7 +340,7 @@ class Acquisition:
             ledger=ledger,
             rows=self._results.n_rows,
             started_s=self._started_s,
-            finished_s=time.time(),
+            finished_s=self._finished_s or time.time(),
             acquiring_s=self._acquiring_s,
             latency_ms=self._gauges.latency_ms(),
             warnings=tuple(self._warnings()),

@@ -16,6 +16,7 @@ from locstream.bundle.summary import Summary, summary_text
 from locstream.results.final import finalize
 from locstream.results.header import ResultsHeader
 from locstream.stacks.source import FrameSource, Image
+from locstream.stream.messages import Status
 from locstreamd.record.simulated import SimulatedSource
 from locstreamd.service.acquisition import Acquisition, Outcome
 from locstreamd.service.cameras import Fallback, calibration_for
@@ -57,11 +58,13 @@ def run_plan(plan: Plan) -> int:
         Nothing could be started, or the run ended in a fault; says what is safe and what to do.
     """
     try:
-        files, acquisition, warnings = _prepare(plan)
+        line = LiveLine()
+        files, acquisition, warnings = _prepare(plan, line.show)
         for warning in (*plan.source.info.warnings, *warnings):
             print(f"warning: {warning}", file=sys.stderr)
         with _stopping_on_signals(acquisition):
             outcome = acquisition.run()
+        line.end()
     finally:
         plan.source.close()
     summary = _finish(plan, files, outcome, warnings)
@@ -71,7 +74,7 @@ def run_plan(plan: Plan) -> int:
     return 0
 
 
-def _prepare(plan: Plan) -> tuple[RunFiles, Acquisition, list[str]]:
+def _prepare(plan: Plan, watch: Callable[[Status], None]) -> tuple[RunFiles, Acquisition, list[str]]:
     config, info = plan.config, plan.source.info
     files = RunFiles(config.acquisition.folder, config.acquisition.name)
     calibration, warnings = calibration_for(config, info, plan.fallback, plan.pixel_size_nm)
@@ -85,8 +88,7 @@ def _prepare(plan: Plan) -> tuple[RunFiles, Acquisition, list[str]]:
         fit=config.fit.model_dump(mode="json"),
         config=config.model_dump(mode="json"),
     )
-    line = LiveLine()
-    acquisition = Acquisition(config, plan.source, calibration, files, header, reread=plan.reread, watch=line.show)
+    acquisition = Acquisition(config, plan.source, calibration, files, header, reread=plan.reread, watch=watch)
     return files, acquisition, warnings
 
 
@@ -107,6 +109,7 @@ def _finish(plan: Plan, files: RunFiles, outcome: Outcome, warnings: list[str]) 
         outcome=outcome.outcome,
         fault=fault,
         ledger=ledger,
+        started_s=outcome.started_s,
         finished_s=outcome.finished_s,
         acquired_fps=ledger.acquired / outcome.acquiring_s if outcome.acquiring_s else None,
         fitted_fps=settled / fitting_s if fitting_s else None,

@@ -6,7 +6,7 @@ off anywhere and done again.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from locstream.bundle.files import RunFiles
@@ -31,7 +31,7 @@ class Ending:
         ``complete``, ``stopped`` or ``faulted``; the fault in a sentence.
     ledger
         The frame ledger at the end.
-    finished_s
+    started_s, finished_s
         Seconds since the epoch.
     acquired_fps, fitted_fps, latency_ms
         Speed; None where not known.
@@ -42,6 +42,7 @@ class Ending:
     outcome: Outcome
     fault: str | None
     ledger: LedgerSnapshot
+    started_s: float
     finished_s: float
     acquired_fps: float | None = None
     fitted_fps: float | None = None
@@ -75,7 +76,7 @@ def finish_stack(files: RunFiles, source: SourceInfo) -> Path | None:
     whole = len(records) == pages
     known = header.calibration
     metadata = StackMetadata(
-        source=source,
+        source=replace(source, pixel_size_nm=header.pixel_size_nm),
         name=files.name,
         times_s=records["time_s"] if whole else (),
         frame_numbers=records["frame"] if whole else (),
@@ -133,7 +134,7 @@ def finish_run(
             acquisition_id=header.acquisition_id,
             outcome=ending.outcome,
             fault=ending.fault,
-            started_s=header.started_s,
+            started_s=ending.started_s,
             finished_s=ending.finished_s,
             source=source,
             pixel_size_nm=header.pixel_size_nm,

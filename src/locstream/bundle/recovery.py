@@ -55,6 +55,7 @@ def recover_run(files: RunFiles) -> Summary:
         outcome="faulted",
         fault=FAULT,
         ledger=ledger_of(records).snapshot(),
+        started_s=header.started_s,
         finished_s=float(records["time_s"][-1]) if len(records) else time.time(),
         warnings=tuple(warnings),
     )
