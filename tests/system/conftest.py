@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -41,9 +42,16 @@ class Command:
 
 
 @pytest.fixture
-def locstream(tmp_path: Path) -> Iterator[Callable[..., Command]]:
+def runtime() -> Iterator[str]:
+    """Return a private folder for sockets; short, as paths of sockets must be."""
+    with tempfile.TemporaryDirectory(prefix="ls-") as folder:
+        yield folder
+
+
+@pytest.fixture
+def locstream(tmp_path: Path, runtime: str) -> Iterator[Callable[..., Command]]:
     """Return a function that starts `locstream VERB …` in a private runtime and working folder."""
-    env = {**os.environ, "LOCSTREAM_RUNTIME_DIR": str(tmp_path / "run"), "PYTHONWARNINGS": "default"}
+    env = {**os.environ, "LOCSTREAM_RUNTIME_DIR": runtime, "PYTHONWARNINGS": "default"}
     started: list[Command] = []
 
     def start(*arguments: str | Path) -> Command:

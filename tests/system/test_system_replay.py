@@ -115,9 +115,9 @@ def test_a_run_is_never_overwritten(stack_file: Path, tmp_path: Path, locstream:
     assert {p: p.read_bytes() for p in (tmp_path / "out").iterdir()} == before
 
 
-def test_no_runtime_files_stay_behind(stack_file: Path, tmp_path: Path, locstream: Callable[..., object]) -> None:
+def test_no_runtime_files_stay_behind(stack_file: Path, runtime: str, locstream: Callable[..., object]) -> None:
     assert locstream("replay", stack_file, "--config", "camera.toml", "--out", "out").finish() == 0
-    assert list((tmp_path / "run").iterdir()) == []
+    assert list(Path(runtime).iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -72,3 +72,9 @@ def test_a_folder_that_cannot_be_made_is_named(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setenv("LOCSTREAM_RUNTIME_DIR", str(tmp_path / "file" / "run"))
     with pytest.raises(LocstreamError, match="cannot be made"):
         runtime_folder()
+
+
+def test_a_path_that_is_too_long_for_sockets_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("LOCSTREAM_RUNTIME_DIR", str(tmp_path / ("long" * 25)))
+    with pytest.raises(LocstreamError, match="88 at most"):
+        runtime_folder()

@@ -172,7 +172,7 @@ class Acquisition:
                 self._finished_s = time.time()
             except LocstreamError as fault:
                 self._fault = self._fault or fault
-                self._record.stop()
+                self._record_the_rest()
             return self._end()
 
     def _open(self, stack: ExitStack) -> None:
@@ -255,6 +255,14 @@ class Acquisition:
         self.state = State.FITTING
         while (not self._fit.idle or self._held) and not self._hurried:
             self._turn()
+
+    def _record_the_rest(self) -> None:
+        """After a fault behind the record lane: what the camera has given still goes to disk, unfitted."""
+        self._record.stop()
+        while not self._record.finished:
+            self._poller.poll(POLL_MS)
+            for frame in self._record.intake():
+                self._ledger.acquire(frame.number)
 
     def _turn(self) -> None:
         """One turn of the loop: frames in, results back, commit, publish, answer."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from locstream.bundle.files import RunFiles
 from locstream.bundle.finish import Ending, finish_run, finish_stack
 from locstream.bundle.summary import Summary, summary_text
+from locstream.errors import LocstreamError
 from locstream.results.final import finalize
 from locstream.results.header import ResultsHeader
 from locstream.stacks.source import FrameSource, Image
@@ -62,16 +63,35 @@ def run_plan(plan: Plan) -> int:
         files, acquisition, warnings = _prepare(plan, line.show)
         for warning in (*plan.source.info.warnings, *warnings):
             print(f"warning: {warning}", file=sys.stderr)
-        with _stopping_on_signals(acquisition):
-            outcome = acquisition.run()
+        outcome = _acquire(acquisition, files)
         line.end()
     finally:
         plan.source.close()
-    summary = _finish(plan, files, outcome, warnings)
-    print(summary_text(summary))
+    try:
+        print(summary_text(_finish(plan, files, outcome, warnings)))
+    except (LocstreamError, KeyboardInterrupt) as error:
+        if outcome.fault is not None:
+            print(f"{outcome.fault}\n", file=sys.stderr)
+        if isinstance(error, LocstreamError):
+            raise
+        raise LocstreamError(
+            "interrupted while the files were being finished",
+            safe=f"every committed frame is in {files.folder}",
+            todo=f"`locstream recover {files.folder}` finishes them",
+        ) from error
     if outcome.fault is not None:
         raise outcome.fault
     return 0
+
+
+def _acquire(acquisition: Acquisition, files: RunFiles) -> Outcome:
+    """Run the acquisition; where it cannot even start, leave nothing behind."""
+    try:
+        with _stopping_on_signals(acquisition):
+            return acquisition.run()
+    except LocstreamError:
+        files.discard_unstarted()
+        raise
 
 
 def _prepare(plan: Plan, watch: Callable[[Status], None]) -> tuple[RunFiles, Acquisition, list[str]]:

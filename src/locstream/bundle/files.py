@@ -54,6 +54,11 @@ class RunFiles:
         """Short machine-readable summary."""
         return self.folder / f"{self.name}_summary.json"
 
+    def discard_unstarted(self) -> None:
+        """Remove the live files of a run that ended before its first frame."""
+        for path in (self.live_results, self.live_results.with_suffix(".lock"), self.live_stack):
+            path.unlink(missing_ok=True)
+
     def prepare(self) -> None:
         """Make the folder and see that nothing would be overwritten.
 

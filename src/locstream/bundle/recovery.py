@@ -12,7 +12,7 @@ from locstream.errors import ResultsError
 from locstream.rendering.options import RenderOptions
 from locstream.results.header import ResultsHeader
 from locstream.results.layout import FINAL
-from locstream.results.ledger import ledger_of
+from locstream.results.ledger import snapshot_of
 from locstream.results.reader import ResultsReader
 from locstream.stacks.live import repair_live_stack
 from locstream.stacks.source import SourceInfo
@@ -54,7 +54,7 @@ def recover_run(files: RunFiles) -> Summary:
     ending = Ending(
         outcome="faulted",
         fault=FAULT,
-        ledger=ledger_of(records).snapshot(),
+        ledger=snapshot_of(records),
         started_s=header.started_s,
         finished_s=float(records["time_s"][-1]) if len(records) else time.time(),
         warnings=tuple(warnings),

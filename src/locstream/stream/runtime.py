@@ -17,6 +17,10 @@ import psutil
 from locstream.errors import LocstreamError, MessageError
 
 
+MAX_PATH_LENGTH = 88
+"""A socket's whole path may have 107 bytes on Linux; ours add up to 17 to their folder's."""
+
+
 class Connection(msgspec.Struct, frozen=True, kw_only=True):
     """How to reach one running acquisition."""
 
@@ -54,6 +58,12 @@ def runtime_folder() -> Path:
             f"the folder for sockets {folder} cannot be made: {error.strerror}",
             todo="set LOCSTREAM_RUNTIME_DIR to a folder of your own",
         ) from error
+    if len(str(folder)) > MAX_PATH_LENGTH:
+        raise LocstreamError(
+            f"the folder for sockets {folder} has a path of {len(str(folder))} characters; a socket's path may have "
+            f"{MAX_PATH_LENGTH} at most",
+            todo="set LOCSTREAM_RUNTIME_DIR to a folder with a shorter path",
+        )
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) & 0o077:
         raise LocstreamError(
             f"the folder for sockets {folder} is not private (owner {found.st_uid}, mode "
