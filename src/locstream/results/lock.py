@@ -1,0 +1,91 @@
+"""The lock of a live results file: who holds it may write the file, and nobody else touches it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from locstream.errors import ResultsError
+from locstream.results.layout import lock_path
+
+
+class FileInUseError(ResultsError):
+    """A live results file is being written by another process, or by another writer in this one."""
+
+
+class WriterLock:
+    """An exclusive lock beside a live file. The kernel gives it back when the process dies, however it dies.
+
+    The lock does not pass to a program that is started, but it does to a bare ``os.fork``.
+
+    Parameters
+    ----------
+    live
+        The live file; it need not exist. The lock is ``NAME.live.lock`` in the same folder.
+
+    Raises
+    ------
+    FileInUseError
+        Somebody holds it.
+    ResultsError
+        The folder cannot be written.
+    """
+
+    def __init__(self, live: Path) -> None:
+        self._path = lock_path(live)
+        try:
+            self._fd = self._take(live)
+        except OSError as error:
+            raise ResultsError(
+                f"{self._path} cannot be locked: {error.strerror}",
+                todo="check that the folder exists, is yours to write, and lies on a local disk",
+            ) from error
+
+    def _take(self, live: Path) -> int:
+        while True:
+            fd = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if self._is_current(fd):
+                    os.ftruncate(fd, 0)
+                    os.write(fd, f"{os.getpid()}\n".encode("ascii"))
+                    return fd
+            except BlockingIOError as error:
+                holder = os.pread(fd, 32, 0).decode("ascii", "replace").strip()
+                os.close(fd)
+                raise FileInUseError(
+                    f"{live} is being written by process {holder or 'unknown'}",
+                    safe="what it has written",
+                    todo="wait until that acquisition has ended, or stop it",
+                ) from error
+            except OSError:
+                os.close(fd)
+                raise
+            os.close(fd)  # the holder before us removed this file between our open and our lock
+
+    def _is_current(self, fd: int) -> bool:
+        try:
+            return os.path.samestat(os.fstat(fd), self._path.stat())
+        except FileNotFoundError:
+            return False
+
+    def release(self) -> None:
+        """Remove the lock file and give the lock back. Safe to call twice."""
+        if self._fd < 0:
+            return
+        try:
+            self._path.unlink(missing_ok=True)
+        finally:
+            os.close(self._fd)
+            self._fd = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
