@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 import zmq
-from locstream.stacks.live import LiveStackWriter
 
 from locstream.errors import LocstreamError, MessageError
+from locstream.stacks.live import LiveStackWriter
 from locstream.stream.wire import Dialect, Message, pack
 
 POLL_MS = 500

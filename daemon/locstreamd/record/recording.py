@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 
 import zmq
-from locstream.stacks.live import read_page
 
 from locstream.errors import LocstreamError
+from locstream.stacks.live import read_page
 from locstream.stacks.source import Image
 from locstream.stream.wire import pack
 from locstreamd.record.frame_index import FrameIndex
