@@ -65,7 +65,7 @@ def wanted() -> str:
 
 def ensure() -> None:
     """Bring `.venv` up to date; a no-op where it is."""
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036 - to be told in a sentence by the Python that is too old
         sys.exit(f"dev.py: Python {sys.version.split()[0]} is too old; locstream needs 3.11 or newer")
     if STAMP.exists() and STAMP.read_text() == wanted():
         return

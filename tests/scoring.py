@@ -29,9 +29,7 @@ class Score:
         return self.matched / (self.found + self.expected - self.matched)
 
 
-def score(
-    table: Localizations, pixel_size_nm: float, truth: npt.NDArray[np.float64], radius_px: float = 1.0
-) -> Score:
+def score(table: Localizations, pixel_size_nm: float, truth: npt.NDArray[np.float64], radius_px: float = 1.0) -> Score:
     """Match a table with ``truth``, whose columns are frame, x and y in px from the centre of pixel (0, 0)."""
     errors = [np.empty((0, 2))]
     for frame in np.unique(truth[:, 0]):

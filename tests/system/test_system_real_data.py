@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scoring import read_insight3, score
 
 from locstream.results.reader import read_results
+from scoring import read_insight3, score
 
 pytestmark = pytest.mark.system
 

@@ -16,7 +16,6 @@ import psutil
 
 from locstream.errors import LocstreamError, MessageError
 
-
 MAX_PATH_LENGTH = 88
 """A socket's whole path may have 107 bytes on Linux; ours add up to 17 to their folder's."""
 
