@@ -47,8 +47,8 @@ class SimulationOptions(Settings):
     """Rows of a frame, px."""
     pixel_size_nm: float = Field(108.0, ge=10, le=1000)
     """Edge of a pixel in the sample, nm."""
-    frames: int | None = Field(20_000, ge=1)
-    """Frames to take; none for no end."""
+    frames: int | None = Field(None, ge=1)
+    """Frames to take. Not given: until stopped."""
     exposure_ms: float = Field(10.0, gt=0, le=10_000)
     """Exposure, which is also the time from one frame to the next, ms."""
     paced: bool = True
@@ -66,7 +66,7 @@ class SimulationOptions(Settings):
     on_frames: float = Field(2.5, gt=0, le=1000)
     """Mean time a molecule shines, in frames. It may begin and end in the middle of a frame."""
     bleaching_frames: float | None = Field(None, gt=0)
-    """Frames after which bleaching leaves 1/e of the molecules; none for no bleaching."""
+    """Frames after which bleaching leaves 1/e of the molecules. Not given: no bleaching."""
     background: float = Field(10.0, ge=0, le=10_000)
     """Background, photons per pixel and frame."""
     psf_sigma_nm: float = Field(130.0, gt=0, le=2000)

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from locstream.errors import ConfigError
+from locstream.settings import Settings
 from locstreamd.service.config import Config
 
 
@@ -76,13 +77,13 @@ def _with_paths_from(config: Config, path: Path | None) -> Config:
     base = path.resolve().parent
     update: dict[str, object] = {}
     if config.micromanager is not None:
-        cfg = config.micromanager.config_file
-        update["micromanager"] = config.micromanager.model_copy(update={"config_file": base / cfg})
-    cameras = []
-    for camera in config.camera:
-        maps = {n: base / v for n in type(camera).model_fields if isinstance(v := getattr(camera, n), Path)}
-        cameras.append(camera.model_copy(update=maps))
-    return config.model_copy(update={**update, "camera": tuple(cameras)})
+        update["micromanager"] = _rebased(config.micromanager, base)
+    return config.model_copy(update={**update, "camera": tuple(_rebased(c, base) for c in config.camera)})
+
+
+def _rebased(settings: Settings, base: Path) -> Settings:
+    paths = {n: base / v for n in type(settings).model_fields if isinstance(v := getattr(settings, n), Path)}
+    return settings.model_copy(update=paths)
 
 
 def _keys(document: Mapping[str, Any], prefix: str = "") -> list[str]:

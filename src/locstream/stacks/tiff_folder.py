@@ -77,7 +77,7 @@ def open_tiff_folder(folder: Path) -> Stack:
             continue
         if page is None:
             page, own = here, described
-        if here != page:
+        if (here.width, here.height, here.bits) != (page.width, page.height, page.bits):
             raise StackError(
                 f"{file.path.name} is {here.width} × {here.height} px of {here.bits} bit, the frames before it are "
                 f"{page.width} × {page.height} px of {page.bits} bit; all frames must be alike",
