@@ -14,7 +14,8 @@ import pytest
 import tifffile
 from PIL import Image
 
-from locstream.bundle.images import ReconstructionFiles, whole_file, write_reconstruction
+from locstream.bundle.images import ReconstructionFiles, write_reconstruction
+from locstream.bundle.whole_file import whole_file
 from locstream.errors import ConfigError, LocstreamError
 from locstream.localizations import Localizations, empty
 from locstream.rendering.grid import Tally

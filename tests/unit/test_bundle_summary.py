@@ -13,7 +13,8 @@ import pytest
 from pydantic import ValidationError
 
 import locstream
-from locstream.bundle.summary import MAX_FRAMES, Summary, summarize, summary_text, write_summary
+from locstream.bundle.medians import MAX_FRAMES
+from locstream.bundle.summary import Summary, summarize, summary_text, write_summary
 from locstream.errors import LocstreamError, ResultsError
 from locstream.localizations import Localizations, empty
 from locstream.results.ledger import LedgerSnapshot

@@ -244,3 +244,15 @@ def test_a_set_up_with_a_map_of_the_wrong_size_is_refused() -> None:
     message, _ = setup_message(calibration, 2, 3, FitOptions())
     with pytest.raises(MessageError, match="offset_adu"):
         calibration_from(message, [b"1234"])
+
+
+def test_rows_that_no_file_may_hold_are_left_out_and_counted(bench: Bench) -> None:
+    worker = bench.join(pid=1)
+    bench.dispatcher.send(0)
+    worker.take()
+    rows = empty(3)
+    rows["x_nm"] = [0.0, np.nan, -50.0]
+    worker.socket.send_multipart(pack(Done(index=0, rows=3, fit_ms=0.1), rows.tobytes()))
+    (settled,) = bench.results(1)
+    assert len(settled.rows) == 1
+    assert bench.dispatcher.unusable == 2

@@ -13,6 +13,7 @@ from locstream import __version__
 from locstream.calibration.camera import CameraCalibration
 from locstream.errors import LocstreamError, MessageError
 from locstream.fitting import FitOptions
+from locstream.formats.picasso import storable
 from locstream.localizations import LOCALIZATION, Localizations
 from locstream.results.frames import FrameOutcome
 from locstream.stacks.source import Image
@@ -64,6 +65,13 @@ class Dispatcher:
         What every worker is set up with.
     timeout_s
         A worker that holds a frame for longer counts as hung.
+
+    Attributes
+    ----------
+    rejected
+        Messages that could not be decoded.
+    unusable
+        Rows that were left out because no results file may hold them.
     """
 
     def __init__(
@@ -79,6 +87,9 @@ class Dispatcher:
         timeout_s: float,
     ) -> None:
         self.rejected = 0
+        self.unusable = 0
+        self._pixel_size_nm = calibration.pixel_size_nm
+        self._shape = (height, width)
         self._backlog = backlog
         self._index = index
         setup, maps = setup_message(calibration, height, width, options)
@@ -132,7 +143,7 @@ class Dispatcher:
                     case Join():
                         self._welcome(identity, message)
                     case Done():
-                        rows = _rows(message, buffers)
+                        rows = self._usable(_rows(message, buffers))
                         if self._take_back(identity, message.index):
                             settled.append(Settled(message.index, FrameOutcome.FITTED, rows))
                     case Refused(index=int() as index):
@@ -201,6 +212,12 @@ class Dispatcher:
                 raise
             return False
         return True
+
+    def _usable(self, rows: Localizations) -> Localizations:
+        """Leave out and count rows that no results file may hold; a worker of ours never sends one."""
+        usable = storable(rows, self._pixel_size_nm, *self._shape)
+        self.unusable += int(np.count_nonzero(~usable))
+        return rows if usable.all() else rows[usable]
 
     def _take_back(self, identity: bytes, index: int) -> bool:
         """Note that a worker has finished a frame; False where the frame was another's by then."""

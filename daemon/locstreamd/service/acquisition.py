@@ -7,21 +7,20 @@ import shutil
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Literal
 
 import zmq
 
 from locstream import __version__
 from locstream.bundle.files import RunFiles
+from locstream.calibrating.check import CalibrationCheck
 from locstream.calibration.camera import CameraCalibration
 from locstream.errors import LocstreamError
 from locstream.localizations import Localizations
 from locstream.results.file import ResultsWriter
 from locstream.results.frames import FrameOutcome, FrameRecords
 from locstream.results.header import ResultsHeader
-from locstream.results.ledger import Ledger, LedgerSnapshot
+from locstream.results.ledger import Ledger
 from locstream.stacks.source import FrameSource, Image
 from locstream.stream.messages import Hello, Reply, Request, Status
 from locstream.stream.runtime import Connection, publish_connection, runtime_folder
@@ -30,56 +29,13 @@ from locstreamd.fit.lane import FitLane
 from locstreamd.record.lane import RecordLane
 from locstreamd.service.config import Config
 from locstreamd.service.control import ControlSocket
+from locstreamd.service.outcome import Outcome, State
 from locstreamd.view.gauges import Gauges
 from locstreamd.view.publish import Publisher
 
 POLL_MS = 20
 WORKERS_START_TIMEOUT_S = 180.0
 MB = 1_000_000
-
-
-class State(StrEnum):
-    """Where the acquisition stands."""
-
-    STARTING = "starting"
-    ACQUIRING = "acquiring"
-    FITTING = "fitting"
-    DONE = "done"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How an acquisition ended.
-
-    Parameters
-    ----------
-    outcome
-        ``complete``, ``stopped`` (somebody asked) or ``faulted``.
-    fault
-        What went wrong, or None.
-    ledger
-        The frame ledger at the end; something is pending only where results could not be written.
-    rows
-        Localizations committed.
-    started_s, finished_s
-        Seconds since the epoch, from the first frame's request to the last committed row.
-    acquiring_s
-        How long the source gave frames, s; fitting took from `started_s` to `finished_s`.
-    latency_ms
-        Median and 99th percentile from frame to committed row, ms.
-    warnings
-        Sentences for the user.
-    """
-
-    outcome: Literal["complete", "stopped", "faulted"]
-    fault: LocstreamError | None
-    ledger: LedgerSnapshot
-    rows: int
-    started_s: float
-    finished_s: float
-    acquiring_s: float
-    latency_ms: tuple[float, float] | None
-    warnings: tuple[str, ...]
 
 
 class Acquisition:
@@ -124,6 +80,7 @@ class Acquisition:
         self._watch = watch
         self._ledger = Ledger()
         self._gauges = Gauges()
+        self._check = CalibrationCheck(calibration, source.info.height, source.info.width)
         self._fault: LocstreamError | None = None
         self._stopped = self._hurried = False
         self._started_s = self._finished_s = self._acquiring_s = 0.0
@@ -271,6 +228,7 @@ class Acquisition:
             for frame in self._record.intake():
                 self._ledger.acquire(frame.number)
                 self._fit.push(frame.image)
+                self._check.see(frame.image)
         else:
             self._record.listen()
         if (batch := self._fit.turn()) is not None:
@@ -295,6 +253,7 @@ class Acquisition:
                 if result.outcome is FrameOutcome.FAILED:
                     self._first_failure = self._first_failure or f"frame {number}: {result.reason}"
             self._gauges.add_batch(rows, records)
+            self._check.fitted(rows)
             self._publisher.batch(rows, int(records["frame"][0]), int(records["frame"][-1]))
 
     def _show_status(self) -> None:
@@ -315,7 +274,7 @@ class Acquisition:
             fps_fitted=fps_fitted,
             queued=self._fit.queued,
             workers=self._fit.workers,
-            warning=self._fault.what if self._fault is not None else "",
+            warning=self._fault.what if self._fault is not None else " ".join(self._check.sentences()),
             **self._gauges.medians()._asdict(),
         )
 
@@ -365,7 +324,7 @@ class Acquisition:
             found.append(f"{ledger.failed:,} frames could not be fitted, the first: {self._first_failure}")
         if ledger.pending:
             found.append(f"{ledger.pending:,} frames were taken and not fitted")
-        return found
+        return found + self._check.sentences()
 
     def _hello(self) -> Hello:
         info = self._source.info

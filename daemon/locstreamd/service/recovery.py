@@ -28,6 +28,8 @@ def recover_folder(folder: Path) -> int:
             problems += 1
             print(f"{name}: {recovered.problem}", file=sys.stderr)
             continue
+        if recovered.kept is not None:
+            print(f"{name}: the file was damaged; it is kept as {recovered.kept}", file=sys.stderr)
         print(
             f"{name}: {recovered.frames:,} frames with {recovered.rows:,} localizations recovered to {recovered.path}"
         )

@@ -19,10 +19,11 @@ from locstream.results.header import ResultsHeader
 from locstream.stacks.source import FrameSource, Image
 from locstream.stream.messages import Status
 from locstreamd.record.simulated import SimulatedSource
-from locstreamd.service.acquisition import Acquisition, Outcome
+from locstreamd.service.acquisition import Acquisition
 from locstreamd.service.cameras import Fallback, calibration_for
 from locstreamd.service.config import Config
 from locstreamd.service.live_line import LiveLine
+from locstreamd.service.outcome import Outcome
 
 
 @dataclass(frozen=True)
