@@ -2,6 +2,40 @@
 
 The library: no camera, no window, no service. Positions are in nm, the origin is the centre of
 pixel (0, 0), x runs along columns and y down rows; see `locstream.localizations`.
+
+>>> import locstream
+>>> table = locstream.fit(frames, locstream.CameraCalibration(pixel_size_nm=130.0, offset_adu=100.0))  # doctest: +SKIP
 """
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from locstream.calibration import CameraCalibration
+    from locstream.fitting.fit import fit
+    from locstream.fitting.options import FitOptions
+    from locstream.stacks.open import open_stack
+
+__all__ = ["CameraCalibration", "FitOptions", "__version__", "fit", "open_stack"]
+
+_HOMES = {
+    "CameraCalibration": "locstream.calibration",
+    "FitOptions": "locstream.fitting.options",
+    "fit": "locstream.fitting.fit",
+    "open_stack": "locstream.stacks.open",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is asked for, so that `locstream --version` does not wait for numba."""
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'locstream' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

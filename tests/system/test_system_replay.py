@@ -94,6 +94,19 @@ def test_the_pipeline_gives_what_a_plain_loop_gives(
     assert results.frames["frame"].tolist() == list(range(120))
 
 
+def test_fitting_a_finished_stack_gives_the_same_files(
+    stack_file: Path, tmp_path: Path, locstream: Callable[..., object]
+) -> None:
+    """`locstream fit`: threads instead of processes, the same rows."""
+    assert locstream("replay", stack_file, "--config", "camera.toml", "--out", "live").finish() == 0
+    fit = locstream("fit", stack_file, "--config", "camera.toml", "--out", "fit", "--threads", "3")
+    assert fit.finish() == 0, fit.err
+    assert "120 / 120 frames" in fit.err
+    assert sorted(p.name for p in (tmp_path / "fit").iterdir()) == sorted(p.name for p in (tmp_path / "live").iterdir())
+    live, fitted = (read_results(tmp_path / d / "my_cell_locs.hdf5") for d in ("live", "fit"))
+    np.testing.assert_array_equal(live.table, fitted.table)
+
+
 def test_at_a_given_rate_nothing_is_lost_and_latency_is_told(
     stack_file: Path, tmp_path: Path, locstream: Callable[..., object]
 ) -> None:
@@ -134,6 +147,8 @@ def test_no_runtime_files_stay_behind(stack_file: Path, runtime: str, locstream:
         (["replay", "my cell.tif", "--pixel-size-nm", "100", "--out", "camera.toml"], "cannot be made"),
         (["run", "camera.toml"], "names no source"),
         (["run", "missing-cfg.toml"], "gone.cfg"),
+        (["fit", "my cell.tif", "--pixel-size-nm", "100", "--threads", "0"], "--threads 0"),
+        (["fit", "camera.toml", "--pixel-size-nm", "100"], "camera.toml"),
         (["recover", "nowhere"], "not a folder"),
         (["status"], "no acquisition is running"),
         (["stop", "cell"], "'cell'"),

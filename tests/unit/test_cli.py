@@ -12,7 +12,7 @@ import locstream
 from locstream import cli
 from locstream.errors import LocstreamError
 
-VERBS = {"config", "demo", "recover", "replay", "run", "status", "stop", "tail", "worker"}
+VERBS = {"config", "demo", "fit", "recover", "replay", "run", "status", "stop", "tail", "worker"}
 
 
 class Point:

@@ -13,6 +13,7 @@ from locstream.errors import ConfigError
 from locstream.stacks.open import open_stack
 from locstreamd.record.replay import ReplaySource
 from locstreamd.service.cameras import estimated
+from locstreamd.service.config import Config
 from locstreamd.service.load_config import load_config
 from locstreamd.service.recovery import recover_folder
 from locstreamd.service.run import Plan, run_plan
@@ -76,30 +77,46 @@ def run(arguments: Sequence[str]) -> int:
 def replay(arguments: Sequence[str]) -> int:
     """Feed a recorded stack, a file or a folder of frames, through the same pipeline as a camera."""
     parser = argparse.ArgumentParser(prog="locstream replay", description=replay.__doc__)
+    add_stack_arguments(parser)
+    parser.add_argument("--fps", type=float, help="frames per second (as fast as they are fitted)")
+    given = parser.parse_args(arguments)
+    config = stack_config(given)
+    # Opened twice: one is read as the frames come, the other where fitting has fallen behind.
+    with closing(open_stack(given.stack)) as again:
+        source = ReplaySource(open_stack(given.stack), given.fps)
+        return run_plan(Plan(config, source, estimated(again), again.read, given.pixel_size_nm))
+
+
+def add_stack_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what every verb that works on a recorded stack is told."""
     parser.add_argument(
         "stack", type=Path, metavar="STACK", help="TIFF, OME-TIFF, .dax, Picasso .raw, or a folder of TIFFs"
     )
     parser.add_argument("--pixel-size-nm", type=float, metavar="NM", help="edge of a pixel in the sample, nm")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="folder for the files")
-    parser.add_argument("--fps", type=float, help="frames per second (as fast as they are fitted)")
     parser.add_argument("--config", type=Path, metavar="FILE", help="configuration: camera calibration, fit, rendering")
     parser.add_argument("--name", help="begins every file's name (the stack's own name)")
-    given = parser.parse_args(arguments)
+
+
+def stack_config(given: argparse.Namespace) -> Config:
+    """Return the configuration for a recorded stack.
+
+    Raises
+    ------
+    ConfigError
+        It is not valid, or names a source of its own, which would be ignored.
+    """
     loaded = load_config(given.config, _overrides(given))
     for table in ("micromanager", "simulation"):
         if getattr(loaded.config, table) is not None:
             raise ConfigError(
-                f"a replay takes its frames from {given.stack}; [{table}] in {given.config} would be ignored",
+                f"the frames come from {given.stack}; [{table}] in {given.config} would be ignored",
                 safe="nothing was started",
                 todo=f"remove [{table}], or keep the camera and fit tables in a file of their own",
             )
     if "acquisition.name" not in loaded.origins:
         loaded = load_config(given.config, {**_overrides(given), "acquisition.name": _name_of(given.stack)})
-    # Opened twice: one is read as the frames come, the other where fitting has fallen behind.
-    with closing(open_stack(given.stack)) as again:
-        source = ReplaySource(open_stack(given.stack), given.fps)
-        fallback = estimated(again)
-        return run_plan(Plan(loaded.config, source, fallback, again.read, given.pixel_size_nm))
+    return loaded.config
 
 
 def recover(arguments: Sequence[str]) -> int:

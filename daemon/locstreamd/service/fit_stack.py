@@ -1,0 +1,130 @@
+"""``locstream fit``: a finished stack, all cores, no sockets; the same files as a replay leaves."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+
+from locstream.bundle.files import RunFiles
+from locstream.bundle.finish import Ending, finish_run
+from locstream.bundle.summary import Summary, summary_text
+from locstream.calibration.camera import CameraCalibration
+from locstream.errors import LocstreamError
+from locstream.fitting.fit import fit_frames
+from locstream.results.file import ResultsWriter
+from locstream.results.final import finalize
+from locstream.results.frames import FrameOutcome, frame_records
+from locstream.results.header import ResultsHeader
+from locstream.results.ledger import Ledger
+from locstream.stacks.open import open_stack
+from locstream.stacks.source import Image, Stack
+from locstreamd.service.cameras import calibration_for, estimated
+from locstreamd.service.commands import add_stack_arguments, stack_config
+from locstreamd.service.config import Config
+
+
+def command(arguments: Sequence[str]) -> int:
+    """Fit a recorded stack with every processor. `locstream replay` does the same through the live pipeline."""
+    parser = argparse.ArgumentParser(prog="locstream fit", description=command.__doc__)
+    add_stack_arguments(parser)
+    parser.add_argument("--threads", type=int, metavar="N", help="threads to fit with (one a processor)")
+    given = parser.parse_args(arguments)
+    if given.threads is not None and given.threads < 1:
+        raise LocstreamError(f"--threads {given.threads}: at least 1 is needed", safe="nothing was started")
+    config = stack_config(given)
+    with closing(open_stack(given.stack)) as stack:
+        print(summary_text(fit_stack(config, stack, given.pixel_size_nm, given.threads)))
+    return 0
+
+
+def fit_stack(config: Config, stack: Stack, pixel_size_nm: float | None, threads: int | None) -> Summary:
+    """Fit every frame of a stack and leave results, pictures and summary.
+
+    Raises
+    ------
+    LocstreamError
+        A frame cannot be read, files exist already, or the disk refuses; says what is safe.
+    """
+    info = stack.info
+    files = RunFiles(config.acquisition.folder, config.acquisition.name)
+    calibration, warnings = calibration_for(config, info, estimated(stack), pixel_size_nm)
+    for warning in (*info.warnings, *warnings):
+        print(f"warning: {warning}", file=sys.stderr)
+    files.prepare()
+    started_s = time.time()
+    header = ResultsHeader.from_source(
+        info,
+        calibration,
+        acquisition_id=uuid.uuid4().hex,
+        name=files.name,
+        started_s=started_s,
+        fit=config.fit.model_dump(mode="json"),
+        config=config.model_dump(mode="json"),
+    )
+    ledger = _fit_into(files, header, stack, calibration, config, threads)
+    finished_s = time.time()
+    finalize(files.live_results, files.results, {"outcome": "complete", "ledger": ledger.snapshot().as_dict()})
+    fps = len(stack) / (finished_s - started_s)
+    ending = Ending(
+        "complete", None, ledger.snapshot(), started_s, finished_s, fitted_fps=fps, warnings=tuple(warnings)
+    )
+    return finish_run(files, info, ending, config.render)
+
+
+def _fit_into(
+    files: RunFiles,
+    header: ResultsHeader,
+    stack: Stack,
+    calibration: CameraCalibration,
+    config: Config,
+    threads: int | None,
+) -> Ledger:
+    ledger, bar = Ledger(), ProgressBar(len(stack))
+    with ResultsWriter(files.live_results, header) as results:
+        tables = fit_frames(_frames(stack), calibration, config.fit, threads=threads, progress=bar.show)
+        for number, rows in enumerate(tables):
+            results.append(rows, frame_records(number, header.started_s, len(rows), FrameOutcome.FITTED))
+            ledger.acquire(number)
+            ledger.settle(number, FrameOutcome.FITTED)
+    bar.end()
+    return ledger
+
+
+def _frames(stack: Stack) -> Iterator[Image]:
+    for index in range(len(stack)):
+        yield stack.read(index)
+
+
+class ProgressBar:
+    """A bar with frames done, rate and time to go; in a terminal one line, elsewhere one at every tenth."""
+
+    WIDTH = 30
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._began = time.monotonic()
+        self._shown = -1.0
+        self._terminal = sys.stderr.isatty()
+
+    def show(self, done: int) -> None:
+        """Show how many frames are done."""
+        share = done / self._total
+        if share < 1 and share - self._shown < (0.002 if self._terminal else 0.1):
+            return
+        self._shown = share
+        rate = done / max(time.monotonic() - self._began, 1e-9)
+        bar = "█" * round(self.WIDTH * share)
+        text = f"{bar:<{self.WIDTH}} {done:,} / {self._total:,} frames, {rate:,.0f} frames/s"
+        text += f", {(self._total - done) / rate:.0f} s to go"
+        print(
+            f"\r{text}  " if self._terminal else text, end="" if self._terminal else "\n", file=sys.stderr, flush=True
+        )
+
+    def end(self) -> None:
+        """Go on below the bar."""
+        if self._terminal:
+            print(file=sys.stderr)

@@ -1,0 +1,104 @@
+"""Fit a finished stack with every core: the same rows as a live acquisition gives."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+
+from locstream.calibration.camera import CameraCalibration
+from locstream.fitting.localizer import Localizer, warmup
+from locstream.fitting.options import FitOptions
+from locstream.localizations import Localizations, empty
+from locstream.stacks.source import Image
+
+AHEAD = 4
+"""Frames that may be in the hands of a thread or waiting for one, for each thread."""
+
+
+def fit(
+    frames: Iterable[Image],
+    calibration: CameraCalibration,
+    options: FitOptions | None = None,
+    *,
+    threads: int | None = None,
+    progress: Callable[[int], None] = lambda fitted: None,
+) -> Localizations:
+    """Find and fit the molecules of a stack.
+
+    Parameters
+    ----------
+    frames
+        Shape (t, rows, columns), uint16, ADU: an array, or anything that gives frames one by one; it is
+        read only as far as fitting has come.
+    calibration
+        The camera: offset, gain, read noise, pixel size; numbers, or maps of one frame's shape.
+    options
+        How molecules are found and fitted; None for the defaults.
+    threads
+        Threads to fit with; None for one a processor.
+    progress
+        Called with the number of frames fitted so far.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (n,), dtype `locstream.localizations.LOCALIZATION`, in frame order. Positions in nm from the
+        centre of pixel (0, 0), x along columns; frames count from 0.
+
+    Raises
+    ------
+    StackError
+        A frame is not uint16, not two-dimensional, or of another shape than the first.
+    ConfigError
+        The calibration's maps do not cover the frames.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import locstream
+    >>> camera = locstream.CameraCalibration(pixel_size_nm=100.0, offset_adu=100.0, gain_e_per_adu=0.46)
+    >>> dark = np.full((3, 32, 40), 122, np.uint16)
+    >>> len(locstream.fit(dark, camera))
+    0
+    """
+    tables = [empty(), *fit_frames(frames, calibration, options or FitOptions(), threads=threads, progress=progress)]
+    return np.concatenate(tables)
+
+
+def fit_frames(
+    frames: Iterable[Image],
+    calibration: CameraCalibration,
+    options: FitOptions,
+    *,
+    threads: int | None = None,
+    progress: Callable[[int], None] = lambda fitted: None,
+) -> Iterator[Localizations]:
+    """Give the rows of frame after frame; memory stays flat. Parameters and errors as in `fit`."""
+    count = threads or os.cpu_count() or 1
+    own = threading.local()
+    warmup()
+
+    def localize(number: int, image: Image) -> Localizations:
+        if not hasattr(own, "localizer"):
+            own.localizer = Localizer(calibration, *image.shape, options)
+        localizer: Localizer = own.localizer
+        return localizer(image, number)
+
+    numbered = enumerate(frames)
+    with ThreadPoolExecutor(count, thread_name_prefix="fit") as pool:
+        waiting: deque[Future[Localizations]] = deque(
+            pool.submit(localize, *each) for each in itertools.islice(numbered, AHEAD * count)
+        )
+        for done in itertools.count(1):
+            if not waiting:
+                return
+            table = waiting.popleft().result()
+            waiting.extend(pool.submit(localize, *each) for each in itertools.islice(numbered, 1))
+            progress(done)
+            yield table
