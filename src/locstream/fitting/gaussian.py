@@ -1,0 +1,471 @@
+"""Maximum likelihood fits of a Gaussian to spots, many spots at a time.
+
+The model of a pixel is the Gaussian integrated over its area plus a background,
+
+    μ = N · E((x - x₀) / σ) · E((y - y₀) / σ) + b,
+
+and the counts are Poisson distributed. Read noise enters as in Huang et al. (Nature Methods 10, 653, 2013): a count
+plus its variance v is, to a good approximation, a Poisson number of mean μ + v. The same term takes any other known
+light in the box, such as that of neighbouring molecules.
+
+The likelihood is climbed by Fisher scoring: Newton's method with the expected curvature, which is positive definite
+and, inverted at the solution, the Cramér–Rao bound (Smith et al., Nature Methods 7, 373, 2010).
+
+**How it is laid out.** `LANES` spots advance together, one in each lane of a vector register: every innermost loop
+runs over the lane, and LLVM turns each of its lines into one or two instructions. A lane whose spot is done takes the
+next spot at once. All working values live in one flat buffer ``w``: value ``k`` of a lane is ``w[k * LANES + lane]``,
+and the constants below name the values. One buffer spares LLVM the tests whether arrays overlap, which it would give
+up on. The box enters as the type of a tuple, one element a column: so the loops along a row have a length that is
+known when they are compiled, and are unrolled.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numba
+import numpy as np
+import numpy.typing as npt
+from llvmlite import binding
+
+from locstream.fitting.status import FitStatus
+
+Floats = npt.NDArray[np.float32]
+Columns = tuple[np.float32, ...]
+
+LANES = 16 if binding.get_host_cpu_features().get("avx512f", False) else 8
+"""Spots that advance together: the float32 numbers of one vector register."""
+
+MAX_BOX = 15
+
+# Places in the working buffer, counted in rows of LANES values. The five parameters keep the order x, y, N, σ, b:
+# b last and σ before it, so that the solution can be kept within their limits while it is substituted back.
+X, Y, PHOTONS, SIGMA, BACKGROUND = range(5)
+X0, Y0 = 5, 6  # where the fit started
+STEP = 7  # largest change in the last step: px, or parts of N
+CHI2 = 8
+SHARE = 9  # the part of the next step that is taken
+NEXT_SHARE = 10  # what the last two steps say it should be
+LAST = 11  # 4 rows, the last step, had it been taken whole
+BOUND = 15  # 5 rows, variances in the order of the parameters
+FISHER = 20  # 15 rows, the upper triangle row by row
+SCORE = 35  # 5 rows
+ERF = 40  # MAX_BOX + 1 rows, half the error function at the edges of the pixels
+GAUSS = ERF + MAX_BOX + 1  # MAX_BOX + 1 rows, the Gaussian there
+EX, DX, SX, EY, DY, SY = (GAUSS + MAX_BOX + 1 + k * MAX_BOX for k in range(6))  # pixel integrals and derivatives
+COUNTS = SY + MAX_BOX  # MAX_BOX² rows: counts plus known light
+KNOWN = COUNTS + MAX_BOX * MAX_BOX  # MAX_BOX² rows: known light: variance and neighbours
+ROWS = KNOWN + MAX_BOX * MAX_BOX
+
+TOLERANCE_SIGMAS = np.float32(0.02)
+TOLERANCE = np.float32(1e-3)
+"""A fit has converged when position and width change by less px, and photons by a smaller part."""
+MAX_ITERATIONS = 40
+WHOLE_STEPS = 4
+"""Most fits are done in as many; then steps are made longer or shorter where they creep or swing."""
+MIN_SHARE, MAX_SHARE = np.float32(0.3), np.float32(2)
+MAX_MOVE_PX = np.float32(2.5)
+"""A fit that runs further from its peak has found something else."""
+MIN_SIGMA_PX = np.float32(0.4)
+MIN_PHOTONS = np.float32(1)
+MIN_BACKGROUND = np.float32(0.01)
+
+
+class SpotFits(NamedTuple):
+    """What was fitted to n spots.
+
+    Parameters
+    ----------
+    estimate
+        Shape (n, 5), float32: x and y in px from the centre of the box's first pixel, photons, sigma in px,
+        background a pixel.
+    uncertainty
+        Shape (n, 5), float32: 1 sigma of each, from the Cramér–Rao bound of the model.
+    chi2
+        Shape (n,), float32: Pearson's chi-square per degree of freedom.
+    iterations
+        Shape (n,), int32: steps taken.
+    status
+        Shape (n,), int32: a `FitStatus`.
+    """
+
+    estimate: Floats
+    uncertainty: Floats
+    chi2: Floats
+    iterations: npt.NDArray[np.int32]
+    status: npt.NDArray[np.int32]
+
+
+_CONVERGED, _AT_BOUND, _NOT_CONVERGED, _BAD_DATA = (
+    int(s) for s in (FitStatus.CONVERGED, FitStatus.AT_BOUND, FitStatus.NOT_CONVERGED, FitStatus.BAD_DATA)
+)
+
+_jit = numba.njit(
+    cache=True,
+    nogil=True,
+    error_model="numpy",
+    fastmath={"contract", "reassoc", "arcp", "nsz"},  # not "nnan", "ninf": guards against them must stay
+)
+
+
+@_jit
+def gauss(u: np.float32) -> tuple[np.float32, np.float32]:
+    """Return half the error function of ``u`` and ``exp(-u²)``, float32.
+
+    The exponential is the 64th power of a short series, the error function Abramowitz & Stegun's 7.1.26 (its error is
+    below 1.5e-7). Neither branches, hence a loop over many ``u`` becomes vector instructions.
+    """
+    one = np.float32(1)
+    a = min(abs(u), np.float32(6))
+    t = a * a * np.float32(1 / 64)
+    p = one - t * np.float32(1 / 6)
+    for k in (5, 4, 3, 2, 1):
+        p = one - t * np.float32(1 / k) * p
+    for _ in range(6):
+        p = p * p
+    z = one / (one + np.float32(0.3275911) * a)
+    q = np.float32(-1.453152027) + z * np.float32(1.061405429)
+    q = np.float32(0.254829592) + z * (np.float32(-0.284496736) + z * (np.float32(1.421413741) + z * q))
+    return np.float32(0.5) * np.float32(math.copysign(one - z * q * p, u)), p
+
+
+@_jit
+def _tables(w: Floats, columns: Columns, centre: int, e: int, d: int, s: int) -> None:
+    """Integrate the Gaussian over each pixel of one axis, with its derivatives after position and width."""
+    one, half = np.float32(1), np.float32(0.5)
+    for k in range(len(columns) + 1):
+        for lane in range(LANES):
+            q = one / w[SIGMA * LANES + lane]
+            integral, density = gauss(
+                (np.float32(k) - half - w[centre * LANES + lane]) * q * np.float32(math.sqrt(0.5))
+            )
+            w[(ERF + k) * LANES + lane] = integral
+            w[(GAUSS + k) * LANES + lane] = density * q * np.float32(1 / math.sqrt(2 * math.pi))
+    for k in range(len(columns)):
+        for lane in range(LANES):
+            q = one / w[SIGMA * LANES + lane]
+            c = w[centre * LANES + lane]
+            left, right = w[(GAUSS + k) * LANES + lane], w[(GAUSS + k + 1) * LANES + lane]
+            to_left, to_right = (np.float32(k) - half - c) * q, (np.float32(k) + half - c) * q
+            w[(e + k) * LANES + lane] = w[(ERF + k + 1) * LANES + lane] - w[(ERF + k) * LANES + lane]
+            w[(d + k) * LANES + lane] = left - right
+            w[(s + k) * LANES + lane] = to_left * left - to_right * right
+
+
+@_jit
+def _accumulate(w: Floats, columns: Columns) -> None:
+    """Sum the score and the Fisher information over the box, for the unknowns (N·x, N·y, N, N·σ, b).
+
+    The Gaussian is a product of one function a row and one a column: 14 sums along each row give all 20 sums.
+    """
+    zero, one = np.float32(0), np.float32(1)
+    for k in range(FISHER * LANES, (SCORE + 5) * LANES):
+        w[k] = zero
+    for lane in range(LANES):
+        w[CHI2 * LANES + lane] = zero
+    box = len(columns)
+    for j in range(box):
+        for lane in range(LANES):
+            ey, dy, sy = w[(EY + j) * LANES + lane], w[(DY + j) * LANES + lane], w[(SY + j) * LANES + lane]
+            n_ey, b = w[PHOTONS * LANES + lane] * ey, w[BACKGROUND * LANES + lane]
+            i0 = i_e = i_d = i_s = i_ee = i_ed = i_es = i_dd = i_ds = i_ss = zero
+            r0 = r_e = r_d = r_s = chi2 = zero
+            for i in range(len(columns)):
+                ex, dx, sx = w[(EX + i) * LANES + lane], w[(DX + i) * LANES + lane], w[(SX + i) * LANES + lane]
+                pixel = j * box + i
+                count = w[(COUNTS + pixel) * LANES + lane]
+                mean = n_ey * ex + b + w[(KNOWN + pixel) * LANES + lane]
+                weight = one / mean
+                r = count * weight - one
+                chi2 += (count - mean) * r
+                we, wd, ws = weight * ex, weight * dx, weight * sx
+                i0 += weight
+                i_e += we
+                i_d += wd
+                i_s += ws
+                i_ee += we * ex
+                i_ed += we * dx
+                i_es += we * sx
+                i_dd += wd * dx
+                i_ds += wd * sx
+                i_ss += ws * sx
+                r0 += r
+                r_e += r * ex
+                r_d += r * dx
+                r_s += r * sx
+            ee, es, ed = ey * ey, ey * sy, ey * dy
+            w[(FISHER + 0) * LANES + lane] += ee * i_dd  # x x
+            w[(FISHER + 1) * LANES + lane] += ed * i_ed  # x y
+            w[(FISHER + 2) * LANES + lane] += ee * i_ed  # x N
+            w[(FISHER + 3) * LANES + lane] += ee * i_ds + es * i_ed  # x σ
+            w[(FISHER + 4) * LANES + lane] += ey * i_d  # x b
+            w[(FISHER + 5) * LANES + lane] += dy * dy * i_ee  # y y
+            w[(FISHER + 6) * LANES + lane] += ed * i_ee  # y N
+            w[(FISHER + 7) * LANES + lane] += ed * i_es + dy * sy * i_ee  # y σ
+            w[(FISHER + 8) * LANES + lane] += dy * i_e  # y b
+            w[(FISHER + 9) * LANES + lane] += ee * i_ee  # N N
+            w[(FISHER + 10) * LANES + lane] += ee * i_es + es * i_ee  # N σ
+            w[(FISHER + 11) * LANES + lane] += ey * i_e  # N b
+            w[(FISHER + 12) * LANES + lane] += ee * i_ss + np.float32(2) * es * i_es + sy * sy * i_ee  # σ σ
+            w[(FISHER + 13) * LANES + lane] += ey * i_s + sy * i_e  # σ b
+            w[(FISHER + 14) * LANES + lane] += i0  # b b
+            w[(SCORE + 0) * LANES + lane] += ey * r_d
+            w[(SCORE + 1) * LANES + lane] += dy * r_e
+            w[(SCORE + 2) * LANES + lane] += ey * r_e
+            w[(SCORE + 3) * LANES + lane] += ey * r_s + sy * r_e
+            w[(SCORE + 4) * LANES + lane] += r0
+            w[CHI2 * LANES + lane] += chi2
+
+
+@_jit
+def _clip(value: np.float32, low: np.float32, high: np.float32) -> np.float32:
+    return min(max(value, low), high)
+
+
+@_jit
+def _part(change: np.float32, variance: np.float32, scale: np.float32) -> np.float32:
+    """Return the square of a change in parts of the largest that counts as none."""
+    return change * change / max(TOLERANCE * TOLERANCE * scale * scale, TOLERANCE_SIGMAS * TOLERANCE_SIGMAS * variance)
+
+
+@_jit
+def _step(w: Floats, max_sigma: np.float32) -> None:
+    """Solve for the step (Cholesky, LDLᵀ) and take it within limits; leave the bounds of all five parameters."""
+    one = np.float32(1)
+    for lane in range(LANES):
+        a00, a01, a02, a03, a04 = (
+            w[(FISHER + 0) * LANES + lane],
+            w[(FISHER + 1) * LANES + lane],
+            w[(FISHER + 2) * LANES + lane],
+            w[(FISHER + 3) * LANES + lane],
+            w[(FISHER + 4) * LANES + lane],
+        )
+        a11, a12, a13, a14 = (
+            w[(FISHER + 5) * LANES + lane],
+            w[(FISHER + 6) * LANES + lane],
+            w[(FISHER + 7) * LANES + lane],
+            w[(FISHER + 8) * LANES + lane],
+        )
+        a22, a23, a24 = w[(FISHER + 9) * LANES + lane], w[(FISHER + 10) * LANES + lane], w[(FISHER + 11) * LANES + lane]
+        a33, a34, a44 = (
+            w[(FISHER + 12) * LANES + lane],
+            w[(FISHER + 13) * LANES + lane],
+            w[(FISHER + 14) * LANES + lane],
+        )
+        q0 = one / a00
+        l10, l20, l30, l40 = a01 * q0, a02 * q0, a03 * q0, a04 * q0
+        q1 = one / (a11 - l10 * a01)
+        u21, u31, u41 = a12 - l20 * a01, a13 - l30 * a01, a14 - l40 * a01
+        l21, l31, l41 = u21 * q1, u31 * q1, u41 * q1
+        q2 = one / (a22 - l20 * a02 - l21 * u21)
+        u32, u42 = a23 - l30 * a02 - l31 * u21, a24 - l40 * a02 - l41 * u21
+        l32, l42 = u32 * q2, u42 * q2
+        q3 = one / (a33 - l30 * a03 - l31 * u31 - l32 * u32)
+        u43 = a34 - l40 * a03 - l41 * u31 - l42 * u32
+        l43 = u43 * q3
+        q4 = one / (a44 - l40 * a04 - l41 * u41 - l42 * u42 - l43 * u43)
+
+        y0 = w[(SCORE + 0) * LANES + lane]
+        y1 = w[(SCORE + 1) * LANES + lane] - l10 * y0
+        y2 = w[(SCORE + 2) * LANES + lane] - l20 * y0 - l21 * y1
+        y3 = w[(SCORE + 3) * LANES + lane] - l30 * y0 - l31 * y1 - l32 * y2
+        y4 = w[(SCORE + 4) * LANES + lane] - l40 * y0 - l41 * y1 - l42 * y2 - l43 * y3
+        share = w[SHARE * LANES + lane]
+        y0, y1, y2, y3, y4 = share * y0, share * y1, share * y2, share * y3, share * y4
+
+        # The inverse is Mᵀ D⁻¹ M with M the inverse of the unit lower triangle; its diagonal are the variances.
+        m10, m21, m32, m43 = -l10, -l21, -l32, -l43
+        m20, m31, m42 = -l20 - l21 * m10, -l31 - l32 * m21, -l42 - l43 * m32
+        m30, m41 = -l30 - l31 * m10 - l32 * m20, -l41 - l42 * m21 - l43 * m31
+        m40 = -l40 - l41 * m10 - l42 * m20 - l43 * m30
+        n, s, b = w[PHOTONS * LANES + lane], w[SIGMA * LANES + lane], w[BACKGROUND * LANES + lane]
+        per_n = one / n
+        per_n2 = per_n * per_n
+        var_x = (q0 + m10 * m10 * q1 + m20 * m20 * q2 + m30 * m30 * q3 + m40 * m40 * q4) * per_n2
+        var_y = (q1 + m21 * m21 * q2 + m31 * m31 * q3 + m41 * m41 * q4) * per_n2
+        var_n = q2 + m32 * m32 * q3 + m42 * m42 * q4
+        var_s = (q3 + m43 * m43 * q4) * per_n2
+        w[(BOUND + X) * LANES + lane] = var_x
+        w[(BOUND + Y) * LANES + lane] = var_y
+        w[(BOUND + PHOTONS) * LANES + lane] = var_n
+        w[(BOUND + SIGMA) * LANES + lane] = var_s
+        w[(BOUND + BACKGROUND) * LANES + lane] = q4
+
+        # Each unknown is limited before the next is computed from it: the rest then fits the step that is taken.
+        new_b = max(b + max(y4 * q4, np.float32(-0.7) * b), MIN_BACKGROUND)
+        z4 = new_b - b
+        step_s = _clip((y3 * q3 - l43 * z4) * per_n, np.float32(-0.35), np.float32(0.35))
+        new_s = _clip(s + step_s, MIN_SIGMA_PX, max_sigma)
+        z3 = (new_s - s) * n
+        z2 = _clip(y2 * q2 - l32 * z3 - l42 * z4, np.float32(-0.5) * n, n)
+        z1 = y1 * q1 - l21 * z2 - l31 * z3 - l41 * z4
+        z0 = y0 * q0 - l10 * z1 - l20 * z2 - l30 * z3 - l40 * z4
+        # Where steps shrink by a factor q the way that is left is 1 / (1 - q) of a step: more than one where they creep,
+        # less where they swing about the solution.
+        p0, p1, p2, p3 = (
+            w[(LAST + 0) * LANES + lane],
+            w[(LAST + 1) * LANES + lane],
+            w[(LAST + 2) * LANES + lane],
+            w[(LAST + 3) * LANES + lane],
+        )
+        whole = one / share
+        f0, f1, f2, f3 = z0 * whole, z1 * whole, z2 * whole, z3 * whole
+        q = (f0 * p0 + f1 * p1 + f2 * p2 + f3 * p3) / (p0 * p0 + p1 * p1 + p2 * p2 + p3 * p3)
+        w[NEXT_SHARE * LANES + lane] = max(share / max(one - q, share / MAX_SHARE), MIN_SHARE)
+        w[(LAST + 0) * LANES + lane] = f0
+        w[(LAST + 1) * LANES + lane] = f1
+        w[(LAST + 2) * LANES + lane] = f2
+        w[(LAST + 3) * LANES + lane] = f3
+
+        x, y = w[X * LANES + lane], w[Y * LANES + lane]
+        x0, y0_ = w[X0 * LANES + lane], w[Y0 * LANES + lane]
+        new_x = _clip(x + _clip(z0 * per_n, np.float32(-0.7), np.float32(0.7)), x0 - MAX_MOVE_PX, x0 + MAX_MOVE_PX)
+        new_y = _clip(y + _clip(z1 * per_n, np.float32(-0.7), np.float32(0.7)), y0_ - MAX_MOVE_PX, y0_ + MAX_MOVE_PX)
+        new_n = max(n + z2, MIN_PHOTONS)
+        moved = max(_part(new_x - x, var_x, one), _part(new_y - y, var_y, one))
+        moved = max(moved, max(_part(new_s - s, var_s, one), _part(new_n - n, var_n, n)))
+        w[STEP * LANES + lane] = max(moved, _part(new_b - b, q4, b))
+        w[X * LANES + lane] = new_x
+        w[Y * LANES + lane] = new_y
+        w[PHOTONS * LANES + lane] = new_n
+        w[SIGMA * LANES + lane] = new_s
+        w[BACKGROUND * LANES + lane] = new_b
+
+
+@_jit
+def _load(w: Floats, lane: int, counts: Floats, known: Floats, start: Floats, spot: int) -> None:
+    """Give a lane its spot."""
+    for p in range(counts.shape[1]):
+        w[(COUNTS + p) * LANES + lane] = counts[spot, p]
+        w[(KNOWN + p) * LANES + lane] = known[spot, p]
+    for k in range(5):
+        w[k * LANES + lane] = start[spot, k]
+    w[X0 * LANES + lane], w[Y0 * LANES + lane] = start[spot, X], start[spot, Y]
+    w[SHARE * LANES + lane] = 1
+
+
+@_jit
+def _store(w: Floats, lane: int, max_sigma: np.float32, estimate: Floats, uncertainty: Floats, spot: int) -> int:
+    """Take a lane's result and tell how the fit ended."""
+    finite = True
+    for k in range(5):
+        value, variance = w[k * LANES + lane], w[(BOUND + k) * LANES + lane]
+        estimate[spot, k], uncertainty[spot, k] = value, np.sqrt(variance)
+        finite &= np.isfinite(value) and np.isfinite(variance) and variance >= 0
+    if not (finite and np.isfinite(w[CHI2 * LANES + lane])):
+        return _BAD_DATA
+    if (
+        abs(estimate[spot, X] - w[X0 * LANES + lane]) >= MAX_MOVE_PX
+        or abs(estimate[spot, Y] - w[Y0 * LANES + lane]) >= MAX_MOVE_PX
+        or not MIN_SIGMA_PX < estimate[spot, SIGMA] < max_sigma
+        or estimate[spot, PHOTONS] <= MIN_PHOTONS
+    ):
+        return _AT_BOUND
+    return _CONVERGED if w[STEP * LANES + lane] < 1 else _NOT_CONVERGED
+
+
+@_jit
+def fit_boxes(counts: Floats, known: Floats, start: Floats, columns: Columns, fits: SpotFits) -> None:
+    """Fit every spot; see `fit_spots`.
+
+    `counts` holds the photoelectrons plus `known`, both of shape (n, box²); `start` and all results are in the order
+    x, y, photons, sigma, background. `columns` is a tuple with as many float32 as the box has columns.
+    """
+    estimate, uncertainty, chi2, iterations, status = fits
+    spots, pixels = counts.shape
+    max_sigma = np.float32(0.5) * np.float32(len(columns))
+    per_freedom = np.float32(1) / np.float32(pixels - 5)
+    w = np.ones(ROWS * LANES, np.float32)
+    spot_of = np.full(LANES, -1)
+    steps = np.zeros(LANES, np.int32)
+    taken = min(spots, LANES)
+    busy = taken
+    for lane in range(LANES):
+        if lane < spots:
+            spot_of[lane] = lane
+            _load(w, lane, counts, known, start, lane)
+    while busy > 0:
+        _tables(w, columns, X, EX, DX, SX)
+        _tables(w, columns, Y, EY, DY, SY)
+        _accumulate(w, columns)
+        _step(w, max_sigma)
+        for lane in range(LANES):
+            spot = spot_of[lane]
+            if spot < 0:
+                continue
+            steps[lane] += 1
+            if steps[lane] >= WHOLE_STEPS:
+                w[SHARE * LANES + lane] = w[NEXT_SHARE * LANES + lane]
+            if w[STEP * LANES + lane] >= 1 and steps[lane] < MAX_ITERATIONS:
+                continue
+            status[spot] = _store(w, lane, max_sigma, estimate, uncertainty, spot)
+            chi2[spot] = w[CHI2 * LANES + lane] * per_freedom
+            iterations[spot] = steps[lane]
+            if taken < spots:
+                spot_of[lane], steps[lane] = taken, 0
+                _load(w, lane, counts, known, start, taken)
+                taken += 1
+            else:
+                spot_of[lane] = -1
+                busy -= 1
+
+
+def room_for_fits(n: int) -> SpotFits:
+    """Return room for `n` fits."""
+    estimate, uncertainty = np.empty((2, n, 5), np.float32)
+    iterations, status = np.empty((2, n), np.int32)
+    return SpotFits(estimate, uncertainty, np.empty(n, np.float32), iterations, status)
+
+
+def box_columns(box: int) -> Columns:
+    """Return the tuple whose type tells the kernels how wide the box is."""
+    return tuple(np.float32(i) for i in range(box))
+
+
+def fit_spots(spots: Floats, sigma_px: float, variance: npt.ArrayLike = 0.0) -> SpotFits:
+    """Fit a Gaussian to each of many spots.
+
+    Parameters
+    ----------
+    spots
+        Shape (n, box, box), photoelectrons, one molecule in the middle of each; box is 5, 7, … 15.
+    sigma_px
+        Width to start from, px.
+    variance
+        Variance of a pixel without light, photoelectrons², of a shape that broadcasts to that of `spots`.
+
+    Raises
+    ------
+    ValueError
+        `spots` is not of such a shape.
+    """
+    n, box, columns = spots.shape
+    if box != columns or box % 2 == 0 or not 5 <= box <= MAX_BOX:
+        raise ValueError(
+            f"spots of {box} × {columns} px; the fit takes odd squares from 5 × 5 to {MAX_BOX} × {MAX_BOX}"
+        )
+    known = np.ascontiguousarray(np.broadcast_to(np.asarray(variance, np.float32), spots.shape)).reshape(n, box * box)
+    counts = np.ascontiguousarray(spots, np.float32).reshape(n, box * box) + known
+    fits = room_for_fits(n)
+    fit_boxes(counts, known, _start(spots, sigma_px), box_columns(box), fits)
+    return fits
+
+
+def _start(spots: Floats, sigma_px: float) -> Floats:
+    """Guess the parameters: the background from the edge of the box, position and photons from what rises above."""
+    n, box, _ = spots.shape
+    image = np.nan_to_num(spots.astype(np.float64), nan=0, posinf=0, neginf=0).clip(-1e9, 1e9)  # any start will do
+    edge = np.ones((box, box), np.bool_)
+    edge[1:-1, 1:-1] = False
+    background = image[:, edge].mean(axis=1)
+    above = np.maximum(image - background[:, None, None], 0)
+    photons = np.maximum(above.sum(axis=(1, 2)), MIN_PHOTONS)
+    columns = np.arange(box)
+    start = np.empty((n, 5), np.float32)
+    start[:, X] = above.sum(axis=1) @ columns / photons
+    start[:, Y] = above.sum(axis=2) @ columns / photons
+    start[:, PHOTONS] = photons
+    start[:, SIGMA] = sigma_px
+    start[:, BACKGROUND] = np.maximum(background, MIN_BACKGROUND)
+    return start

@@ -1,0 +1,177 @@
+"""Frames in, rows out: everything between a camera's pixels and the table."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from locstream.calibration.camera import CameraCalibration
+from locstream.errors import StackError
+from locstream.fitting.detect import Detector
+from locstream.fitting.gaussian import box_columns, fit_boxes, room_for_fits
+from locstream.fitting.noise import noise_ratio
+from locstream.fitting.options import FitOptions
+from locstream.fitting.overlaps import resolve_overlaps, room_to_find
+from locstream.fitting.sensor import Sensor, sensor
+from locstream.fitting.spots import cut_spots, room_for_spots
+from locstream.fitting.table import write_rows
+from locstream.localizations import Localizations, empty
+from locstream.stacks.source import Image
+
+NEVER_SATURATED_ADU = 65_536.0
+NOISE_STEPS = 4
+"""The noise of a frame is told in this many steps an octave."""
+AGREES_WITHIN_STEPS = 2
+"""A calibration is believed where the noise of the frame is within so many steps of it: between 0.65 and 1.54 times
+what it calls for."""
+MOST_STEPS = 12 * NOISE_STEPS
+LEAST_RATIO = 2**-12
+
+
+class _Camera(NamedTuple):
+    """What localizing a frame needs to know of the camera at one level of noise."""
+
+    sensor: Sensor
+    find_peaks: Detector
+    photons_per_unit: float
+
+
+class Localizer:
+    """Localizes the molecules in the frames of one camera. No frame has a say in the rows of another.
+
+    Where the noise of a frame is far from what the calibration calls for, because there is none or a wrong one, it is
+    taken from the frame: then the threshold and the uncertainties still hold, while photons are those of the
+    calibration as it is.
+
+    Parameters
+    ----------
+    calibration
+        The camera; its maps, where it has any, cover the frame from their first pixel.
+    height, width
+        Shape of the frames, px.
+    options
+        How molecules are found and fitted.
+
+    Raises
+    ------
+    ConfigError
+        The calibration's maps are smaller than the frames.
+    """
+
+    def __init__(self, calibration: CameraCalibration, height: int, width: int, options: FitOptions) -> None:
+        self._shape = height, width
+        self._sensor = sensor(calibration, height, width)
+        self._pixel_nm = calibration.pixel_size_nm
+        # The fits count photoelectrons divided by the excess noise factor, see `Sensor`.
+        self._photons_per_unit = calibration.excess_noise_squared / calibration.quantum_efficiency
+        saturation = calibration.saturation_adu
+        self._saturation_adu = NEVER_SATURATED_ADU if saturation is None else float(saturation)
+        self._options = options
+        self._columns = box_columns(options.box_px)
+        self._sigma_px = options.psf_sigma_nm / calibration.pixel_size_nm
+        self._cameras: dict[int, _Camera] = {}
+        self._noisier(0)
+
+    def __call__(self, image: Image, frame: int) -> Localizations:
+        """Localize the molecules of one frame.
+
+        Parameters
+        ----------
+        image
+            Shape (height, width), uint16, ADU.
+        frame
+            Its number, from 0; goes into every row.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (n,), dtype `LOCALIZATION`: first those that a peak showed, in reading order of the peaks, then those
+            that were found beside them. Left out are fits that did not converge or ended at a bound, fits over a
+            saturated pixel, positions outside the centres of the frame's corner pixels, and positions that are
+            uncertain by more than a pixel: what is returned is finite, within the frame, and never negative.
+
+        Raises
+        ------
+        StackError
+            The frame has another shape or another type of pixel.
+        """
+        image = self._checked(image)
+        box = self._options.box_px
+        if min(self._shape) < box:
+            return empty()
+        camera, find_peaks, photons_per_unit = self._camera_for(image)
+        peaks = find_peaks(image, camera)
+        n = len(peaks.pixel)
+        if n == 0:
+            return empty()
+        spots, fits = room_for_spots(n, box), room_for_fits(n + room_to_find(n))
+        sigma, saturation = self._sigma_px, self._saturation_adu
+        cut_spots(image, camera, saturation, peaks, find_peaks.photons_per_height, sigma, box, spots)
+        fit_boxes(spots.counts, spots.known, spots.start, self._columns, fits)
+        fits.estimate[:n, :2] += spots.corner[:, ::-1]
+        n = resolve_overlaps(image, camera, saturation, self._options.threshold, sigma, peaks, spots, box, fits)
+        rows = empty(n)
+        kept = write_rows(fits, n, *self._shape, frame, self._pixel_nm, photons_per_unit, rows)
+        return rows[:kept]
+
+    def _camera_for(self, image: Image) -> _Camera:
+        """Return the camera as the noise of the frame shows it."""
+        ratio, light = noise_ratio(image, self._sensor)
+        steps = round(NOISE_STEPS * math.log2(max(ratio, LEAST_RATIO)))
+        if steps > AGREES_WITHIN_STEPS:
+            return self._noisier(min(steps, MOST_STEPS))
+        camera = self._noisier(0)
+        if steps < -AGREES_WITHIN_STEPS:
+            # Light cannot be quieter than Poisson noise: part of what is taken for light is the camera's offset.
+            offset, scale, variance = camera.sensor
+            return camera._replace(sensor=Sensor(offset + np.float32((1 - ratio) * light) / scale, scale, variance))
+        return camera
+
+    def _noisier(self, steps: int) -> _Camera:
+        """Return the camera with 2 ** (steps / NOISE_STEPS) times the noise.
+
+        A number whose variance is r times its mean is, divided by r, as good as Poisson distributed.
+        """
+        if steps not in self._cameras:
+            ratio = np.float32(2 ** (steps / NOISE_STEPS))
+            offset, scale, variance = self._sensor
+            noisy = Sensor(offset, scale / ratio, variance / ratio**2)
+            detector = Detector(
+                noisy,
+                *self._shape,
+                sigma_px=self._sigma_px,
+                threshold=self._options.threshold,
+                separation_px=self._options.min_separation_px,
+            )
+            self._cameras[steps] = _Camera(noisy, detector, self._photons_per_unit * float(ratio))
+        return self._cameras[steps]
+
+    def _checked(self, image: Image) -> Image:
+        """Return the frame as the kernels were compiled for it: in C order, aligned, read-only."""
+        if not isinstance(image, np.ndarray) or image.shape != self._shape:
+            raise StackError(
+                f"a frame of shape {np.shape(image)} came where (rows, columns) = {self._shape} px was expected",
+                todo="give the localizer frames of the shape it was made for",
+            )
+        if image.dtype != np.uint16:
+            raise StackError(
+                f"a frame of {image.dtype} pixels came; the localizer takes the camera's native uint16",
+                todo="give the frames as the camera wrote them, not converted",
+            )
+        view = np.require(image, requirements=["C", "A"]).view()
+        view.flags.writeable = False
+        return view
+
+
+def warmup() -> None:
+    """Compile every kernel, or load it from the cache: seconds once, then tenths of a second in each process.
+
+    This makes the default box ready; the fit of another box is compiled when it is first used.
+    """
+    rng = np.random.default_rng(0)
+    image = rng.poisson(110, (48, 48)).astype(np.uint16)
+    image[20:22, 20:22] += 2000
+    image[24:26, 24:26] += 2000  # two that overlap
+    Localizer(CameraCalibration(pixel_size_nm=100.0, offset_adu=100.0), 48, 48, FitOptions())(image, 0)

@@ -1,0 +1,34 @@
+"""What a user may choose about localizing."""
+
+from __future__ import annotations
+
+from pydantic import Field, field_validator
+
+from locstream.settings import Settings
+
+
+class FitOptions(Settings):
+    """How molecules are found and fitted. The defaults work untouched where `psf_sigma_nm` is roughly right."""
+
+    threshold: float = Field(default=5.0, ge=2.0, le=100.0)
+    """Height above the background from which a spot is taken for a molecule, in standard deviations of the noise
+    of the smoothed image at that place. The noise follows from background and camera, so that one number serves
+    every exposure and background."""
+
+    psf_sigma_nm: float = Field(default=130.0, gt=0.0, le=2_000.0)
+    """Standard deviation of the image of a molecule in focus, nm: the width of the detection filter and the width
+    every fit starts from."""
+
+    box_px: int = Field(default=7, ge=5, le=15)
+    """Edge of the square of pixels that is fitted around a molecule, px; odd. About 5 standard deviations of the
+    image of a molecule."""
+
+    min_separation_px: int = Field(default=1, ge=1, le=5)
+    """Two maxima of the smoothed image nearer than this along rows or columns count as one molecule, px."""
+
+    @field_validator("box_px")
+    @classmethod
+    def _odd(cls, value: int) -> int:
+        if value % 2 == 0:
+            raise ValueError(f"box_px = {value} px is even; a box needs a middle pixel: 5, 7, 9, 11, 13 or 15")
+        return value

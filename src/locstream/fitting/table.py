@@ -1,0 +1,60 @@
+"""From fits to rows of the table: units, and which fits are a molecule."""
+
+from __future__ import annotations
+
+import numba
+
+from locstream.fitting.gaussian import BACKGROUND, PHOTONS, SIGMA, SpotFits, X, Y
+from locstream.fitting.status import FitStatus
+from locstream.localizations import Localizations
+
+MAX_UNCERTAINTY_PX = 1.0
+"""A position less certain than this says no more than the peak it came from."""
+
+_CONVERGED = int(FitStatus.CONVERGED)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def write_rows(
+    fits: SpotFits,
+    n: int,
+    height: int,
+    width: int,
+    frame: int,
+    pixel_nm: float,
+    photons_per_unit: float,
+    rows: Localizations,
+) -> int:
+    """Write those of the first `n` fits that are a molecule into `rows` and return their number.
+
+    A fit is left out where it did not converge or ended at a bound, where its data were bad, where it lies outside
+    the centres of the frame's corner pixels, or where its position is uncertain by more than `MAX_UNCERTAINTY_PX`.
+    Every value of a row that is written is finite and none is negative.
+    """
+    estimate, uncertainty, chi2, iterations, status = fits
+    kept = 0
+    for k in range(n):
+        x, y = estimate[k, X], estimate[k, Y]
+        inside = 0 <= x <= width - 1 and 0 <= y <= height - 1
+        certain = max(uncertainty[k, X], uncertainty[k, Y]) <= MAX_UNCERTAINTY_PX
+        if status[k] != _CONVERGED or not inside or not certain:
+            continue
+        row = rows[kept]
+        row["frame"] = frame
+        row["x_nm"] = x * pixel_nm
+        row["y_nm"] = y * pixel_nm
+        row["photons"] = estimate[k, PHOTONS] * photons_per_unit
+        row["background"] = estimate[k, BACKGROUND] * photons_per_unit
+        row["sigma_x_nm"] = estimate[k, SIGMA] * pixel_nm
+        row["sigma_y_nm"] = estimate[k, SIGMA] * pixel_nm
+        row["x_uncertainty_nm"] = uncertainty[k, X] * pixel_nm
+        row["y_uncertainty_nm"] = uncertainty[k, Y] * pixel_nm
+        row["photons_uncertainty"] = uncertainty[k, PHOTONS] * photons_per_unit
+        row["background_uncertainty"] = uncertainty[k, BACKGROUND] * photons_per_unit
+        row["sigma_x_uncertainty_nm"] = uncertainty[k, SIGMA] * pixel_nm
+        row["sigma_y_uncertainty_nm"] = uncertainty[k, SIGMA] * pixel_nm
+        row["chi2"] = chi2[k]
+        row["iterations"] = iterations[k]
+        row["status"] = status[k]
+        kept += 1
+    return kept
