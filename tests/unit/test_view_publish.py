@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import zmq
@@ -29,7 +30,8 @@ def endpoint(tmp_path: Path) -> str:
 @pytest.fixture
 def publisher(endpoint: str) -> Iterator[Publisher]:
     with zmq.Context() as context:
-        publisher = Publisher(context, [endpoint], HELLO, high_water_mark=100)
+        publisher = Publisher(context, [endpoint], high_water_mark=100)
+        publisher.begin(HELLO)
         yield publisher
         publisher.close()
 
@@ -141,3 +143,28 @@ def test_a_subscriber_that_never_reads_does_not_hold_the_publisher(publisher: Pu
 def test_nobody_there_is_said_with_endpoint_and_time(endpoint: str) -> None:
     with Subscriber(endpoint) as subscriber, pytest.raises(LocstreamError, match=r"ipc://.*within 0.2 s"):
         subscriber.wait_for_hello(0.2)
+
+
+def test_the_next_acquisition_is_numbered_from_zero_and_loses_nothing(publisher: Publisher, endpoint: str) -> None:
+    with Subscriber(endpoint) as subscriber:
+        greet(publisher, subscriber)
+        publisher.batch(rows(1), 0, 0)
+        publisher._take_seq()
+        publisher.begin(msgspec.structs.replace(HELLO, acquisition="a2"))
+        publisher.batch(rows(2), 0, 0)
+        received = [subscriber.receive(5) for _ in range(3)]
+    messages = [r[0] for r in received if r is not None]
+    assert [m.acquisition for m in messages] == ["a1", "a2", "a2"]
+    assert [m.seq for m in messages] == [0, 0, 0]
+    assert subscriber.lost == 0
+
+
+def test_between_acquisitions_nobody_is_greeted(endpoint: str) -> None:
+    with zmq.Context() as context:
+        idle = Publisher(context, [endpoint], high_water_mark=10)
+        with Subscriber(endpoint) as subscriber:
+            while idle.subscribers == 0:
+                idle.socket.poll(100)
+                idle.tend()
+            assert subscriber.receive(0.2) is None
+        idle.close()

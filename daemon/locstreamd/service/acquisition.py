@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -23,15 +21,13 @@ from locstream.results.header import ResultsHeader
 from locstream.results.ledger import Ledger
 from locstream.stacks.source import FrameSource, Image
 from locstream.stream.messages import Hello, Reply, Request, Status
-from locstream.stream.runtime import Connection, publish_connection, runtime_folder
 from locstreamd.fit.dispatch import Settled
 from locstreamd.fit.lane import FitLane
 from locstreamd.record.lane import RecordLane
 from locstreamd.service.config import Config
-from locstreamd.service.control import ControlSocket
+from locstreamd.service.desk import Desk
 from locstreamd.service.outcome import Outcome, State
 from locstreamd.view.gauges import Gauges
-from locstreamd.view.publish import Publisher
 
 POLL_MS = 20
 WORKERS_START_TIMEOUT_S = 180.0
@@ -53,6 +49,8 @@ class Acquisition:
         Where everything goes; the folder is prepared.
     header
         What the results file says of the run.
+    desk
+        Where it is watched and steered.
     reread
         Gives a frame by its index where the source is a stack on disk already; nothing is then recorded.
     watch
@@ -66,6 +64,7 @@ class Acquisition:
         calibration: CameraCalibration,
         files: RunFiles,
         header: ResultsHeader,
+        desk: Desk,
         *,
         reread: Callable[[int], Image] | None = None,
         watch: Callable[[Status], None] = lambda status: None,
@@ -76,6 +75,7 @@ class Acquisition:
         self._calibration = calibration
         self._files = files
         self._header = header
+        self._desk = desk
         self._reread = reread
         self._watch = watch
         self._ledger = Ledger()
@@ -136,12 +136,7 @@ class Acquisition:
         """Open everything; what was opened is closed again however the run ends."""
         info, config = self._source.info, self._config
         stack.callback(self._source.close)
-        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        stack.callback(context.term)
-        sockets = runtime_folder() / self._header.acquisition_id[:8]
-        sockets.mkdir(mode=0o700)
-        stack.callback(shutil.rmtree, sockets, ignore_errors=True)
-
+        context = self._desk.context
         self._record = RecordLane(self._source, context)
         stack.callback(self._record.close)
         if self._reread is not None:
@@ -149,7 +144,7 @@ class Acquisition:
         elif config.acquisition.record_stack:
             limit = config.results.recorder_mb * MB
             path, fsync = self._files.live_stack, config.results.fsync_stack
-            self._record.record_to(path, f"ipc://{sockets}/record", limit, fsync=fsync)
+            self._record.record_to(path, self._desk.endpoint("record"), limit, fsync=fsync)
         self._results = ResultsWriter(
             self._files.live_results, self._header, fsync_interval_s=config.results.fsync_interval_s
         )
@@ -157,7 +152,7 @@ class Acquisition:
         self._fit = FitLane(
             self._record,
             context,
-            f"ipc://{sockets}/work",
+            self._desk.endpoint("work"),
             self._calibration,
             info.height,
             info.width,
@@ -165,24 +160,10 @@ class Acquisition:
             config.workers,
         )
         stack.callback(self._fit.close)
-        self._control = ControlSocket(context, f"ipc://{sockets}/control")
-        stack.callback(self._control.close)
-        stream = f"ipc://{sockets}/stream"
-        endpoints = [stream] + ([config.stream.listen] if config.stream.listen else [])
-        self._publisher = Publisher(context, endpoints, self._hello(), config.stream.high_water_mark)
-        stack.callback(self._publisher.close)
-        connection = Connection(
-            acquisition=self._header.acquisition_id,
-            name=self._files.name,
-            pid=os.getpid(),
-            started_s=time.time(),
-            control=f"ipc://{sockets}/control",
-            stream=stream,
-        )
-        stack.callback(publish_connection(connection).unlink, missing_ok=True)
-
+        self._desk.publisher.begin(self._hello())
         self._poller = zmq.Poller()
-        for socket in (*self._record.sockets, self._fit.socket, self._control.socket, self._publisher.socket):
+        desk = self._desk.control.socket, self._desk.publisher.socket
+        for socket in (*self._record.sockets, self._fit.socket, *desk):
             self._poller.register(socket, zmq.POLLIN)
 
     def _wait_for_a_worker(self) -> None:
@@ -237,8 +218,8 @@ class Acquisition:
         if self._held and (now - self._committed_at >= 1 / self._config.results.commit_hz or self._fit.idle):
             self._commit()
             self._committed_at = now
-        self._publisher.tend()
-        self._control.answer(self._reply)
+        self._desk.publisher.tend()
+        self._desk.control.answer(self.reply)
         if now - self._watched_at >= 1 / self._config.stream.status_hz:
             self._watched_at = now
             self._show_status()
@@ -254,11 +235,11 @@ class Acquisition:
                     self._first_failure = self._first_failure or f"frame {number}: {result.reason}"
             self._gauges.add_batch(rows, records)
             self._check.fitted(rows)
-            self._publisher.batch(rows, int(records["frame"][0]), int(records["frame"][-1]))
+            self._desk.publisher.batch(rows, int(records["frame"][0]), int(records["frame"][-1]))
 
     def _show_status(self) -> None:
         status = self._status()
-        self._publisher.status(status)
+        self._desk.publisher.status(status)
         self._watch(status)
 
     def _status(self) -> Status:
@@ -278,15 +259,21 @@ class Acquisition:
             **self._gauges.medians()._asdict(),
         )
 
-    def _reply(self, request: Request) -> Reply:
+    def reply(self, request: Request) -> Reply:
+        """Answer a request while it runs."""
         match request.verb:
             case "status":
-                return Reply(id=request.id, ok=True, status=self._status(), hello=self._publisher.hello)
+                return Reply(id=request.id, ok=True, status=self._status(), hello=self._desk.publisher.hello)
             case "stop":
                 self.stop()
                 return Reply(id=request.id, ok=True, message="the camera stops; what was taken is still fitted")
+            case "abort":
+                self.stop(hurry=True)
+                return Reply(id=request.id, ok=True, message="the camera stops; frames that wait stay unfitted")
+            case "start":
+                return Reply(id=request.id, ok=False, message=f"{self._files.name} is being acquired")
             case other:
-                return Reply(id=request.id, ok=False, message=f"unknown request {other!r}; known: status, stop")
+                return Reply(id=request.id, ok=False, message=f"unknown request {other!r}; known: status, stop, abort")
 
     def _end(self) -> Outcome:
         """Close the files in good order and say goodbye to whoever watches."""
@@ -300,7 +287,7 @@ class Acquisition:
         ledger = self._ledger.snapshot()
         how: Literal["complete", "stopped", "faulted"]
         how = "faulted" if self._fault is not None else "stopped" if self._stopped else "complete"
-        self._publisher.end(how, ledger.acquired, self._fault.what if self._fault is not None else "")
+        self._desk.publisher.end(how, ledger.acquired, self._fault.what if self._fault is not None else "")
         return Outcome(
             outcome=how,
             fault=self._fault,

@@ -8,8 +8,11 @@ from typing import NamedTuple
 import numpy as np
 import tifffile
 
-from locstream.calibrating.photon_transfer import estimate_from_frames
+from locstream.calibrating.noise import central
+from locstream.calibrating.photon_transfer import MAX_SIDE_PX, estimate_from_frames
 from locstream.calibration.camera import CameraCalibration, ScalarOrMap
+from locstream.calibration.file import read_calibration
+from locstream.calibration.search import camera_label, find_calibration
 from locstream.errors import ConfigError
 from locstream.stacks.source import SourceInfo, Stack
 from locstreamd.service.config import CameraSettings, Config
@@ -43,7 +46,7 @@ def calibration_for(
     Raises
     ------
     ConfigError
-        No pixel size is known, a map cannot be read, or it does not cover the frames.
+        No pixel size is known, a map cannot be read or does not cover the frames, or no stored calibration serves.
     """
     warnings: list[str] = []
     entry = best_match(config.camera, info)
@@ -51,24 +54,34 @@ def calibration_for(
         entry, warning = fallback or Fallback(CameraSettings(), "photons are ADU, and precision assumes 1 e⁻/ADU")
         if warning:
             warnings.append(
-                f"no calibration for the camera {_label(info)}: {warning}. Give offset_adu and gain_e_per_adu in a "
-                "[[camera]] table"
+                f"no calibration for the camera {camera_label(info)}: {warning}. Name a calibration, or "
+                "give offset_adu and gain_e_per_adu, in a [[camera]] table"
             )
     pixel_size_nm = pixel_size_nm or entry.pixel_size_nm or info.pixel_size_nm
     if pixel_size_nm is None:
         raise ConfigError(
-            f"the pixel size of the camera {_label(info)} is not known",
+            f"the pixel size of the camera {camera_label(info)} is not known",
             todo="give it, in the sample plane: pixel_size_nm in a [[camera]] table, or --pixel-size-nm for a replay",
         )
     saturation = entry.saturation_adu
     if saturation is None and info.bit_depth:
         saturation = float(2**info.bit_depth - 1)
+    if entry.calibration is not None:
+        found = find_calibration(entry.calibration, info, entry.mode)
+        stored = read_calibration(
+            found.path,
+            found.region,
+            pixel_size_nm,
+            quantum_efficiency=entry.quantum_efficiency,
+            saturation_adu=saturation,
+        )
+        return stored, [*warnings, *found.warnings]
     calibration = CameraCalibration(
         pixel_size_nm=pixel_size_nm,
-        offset_adu=_value(entry.offset_adu),
-        gain_e_per_adu=_value(entry.gain_e_per_adu),
-        read_noise_e=_value(entry.read_noise_e),
-        em_gain=entry.em_gain,
+        offset_adu=_value(entry.offset_adu, 0.0),
+        gain_e_per_adu=_value(entry.gain_e_per_adu, 1.0),
+        read_noise_e=_value(entry.read_noise_e, 0.0),
+        em_gain=1.0 if entry.em_gain is None else entry.em_gain,
         quantum_efficiency=entry.quantum_efficiency,
         saturation_adu=saturation,
     )
@@ -77,7 +90,7 @@ def calibration_for(
 
 def estimated(stack: Stack) -> Fallback | None:
     """Return what the noise of a recorded stack says of its camera, None where it says nothing."""
-    frames = np.stack([stack.read(i) for i in range(min(len(stack), FRAMES_FOR_ESTIMATE))])
+    frames = np.stack([central(stack.read(i), MAX_SIDE_PX) for i in range(min(len(stack), FRAMES_FOR_ESTIMATE))])
     found = estimate_from_frames(frames)
     if found is None:
         return None
@@ -103,12 +116,10 @@ def best_match(entries: tuple[CameraSettings, ...], info: SourceInfo) -> CameraS
     return max(filter(fits, entries), key=rank, default=None)
 
 
-def _label(info: SourceInfo) -> str:
-    return f"{info.camera!r}" + (f" (serial {info.serial})" if info.serial else "")
-
-
-def _value(given: float | Path) -> ScalarOrMap:
+def _value(given: float | Path | None, default: float) -> ScalarOrMap:
     """Return a number as it is, or the map that a file holds."""
+    if given is None:
+        return default
     if not isinstance(given, Path):
         return given
     try:

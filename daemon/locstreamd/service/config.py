@@ -8,6 +8,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
+from locstream.calibration.camera import MAPS
 from locstream.fitting import FitOptions
 from locstream.rendering.options import RenderOptions
 from locstream.settings import Settings
@@ -44,18 +45,32 @@ class CameraSettings(Settings):
     """Serial number; empty matches every one. An entry with a matching serial number wins."""
     pixel_size_nm: Annotated[float, Field(ge=1, le=10_000)] | None = None
     """Edge of a pixel in the sample, nm. Not given: as the source says."""
-    offset_adu: float | Path = 0.0
-    """Level without light, ADU; a number, or a .npy or .tif map of one value a pixel."""
-    gain_e_per_adu: float | Path = 1.0
-    """Electrons per ADU; a number or a map. (Some software gives its inverse, ADU/e⁻.)"""
-    read_noise_e: float | Path = 0.0
-    """Read noise, electrons rms; a number or a map."""
-    em_gain: Annotated[float, Field(ge=1)] = 1.0
-    """Gain of the electron-multiplying register; 1 where there is none."""
+    calibration: Path | None = None
+    """What `locstream calibrate-camera` wrote: a file, or a folder of them, of which the latest is taken that fits
+    the camera's serial number, its mode and the region. It has offset, gain, read noise and EM gain of every pixel."""
+    mode: str = ""
+    """Only a calibration of the mode of this name is taken; empty takes any."""
+    offset_adu: float | Path | None = None
+    """Level without light, ADU; a number, or a .npy or .tif map of one value a pixel. Not given: 0."""
+    gain_e_per_adu: float | Path | None = None
+    """Electrons per ADU; a number or a map. (Some software gives its inverse, ADU/e⁻.) Not given: 1."""
+    read_noise_e: float | Path | None = None
+    """Read noise, electrons rms; a number or a map. Not given: 0."""
+    em_gain: Annotated[float, Field(ge=1)] | None = None
+    """Gain of the electron-multiplying register. Not given: 1, there is none."""
     quantum_efficiency: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Photoelectrons per photon. 1 gives photoelectrons, which is what most programs call photons."""
     saturation_adu: PositiveFloat | None = None
     """Level from which a pixel counts as saturated, ADU. Not given: from the camera's bit depth."""
+
+    @model_validator(mode="after")
+    def _ignores_nothing(self) -> Self:
+        if self.calibration is None and self.mode:
+            raise ValueError("mode chooses among stored calibrations, and no calibration is given")
+        given = [name for name in (*MAPS, "em_gain") if getattr(self, name) is not None]
+        if self.calibration is not None and given:
+            raise ValueError(f"{' and '.join(given)} would be ignored: the calibration {self.calibration} has its own")
+        return self
 
 
 class WorkerSettings(Settings):

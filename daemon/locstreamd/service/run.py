@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from locstream.bundle.files import RunFiles
 from locstream.bundle.finish import Ending, finish_run, finish_stack
 from locstream.bundle.summary import Summary, summary_text
+from locstream.calibration.camera import CameraCalibration
 from locstream.errors import LocstreamError
 from locstream.results.final import finalize
 from locstream.results.header import ResultsHeader
@@ -22,6 +23,7 @@ from locstreamd.record.simulated import SimulatedSource
 from locstreamd.service.acquisition import Acquisition
 from locstreamd.service.cameras import Fallback, calibration_for
 from locstreamd.service.config import Config
+from locstreamd.service.desk import Desk
 from locstreamd.service.live_line import LiveLine
 from locstreamd.service.outcome import Outcome
 
@@ -59,17 +61,23 @@ def run_plan(plan: Plan) -> int:
     LocstreamError
         Nothing could be started, or the run ended in a fault; says what is safe and what to do.
     """
+    line = LiveLine()
     try:
-        line = LiveLine()
-        files, acquisition, warnings = _prepare(plan, line.show)
-        for warning in (*plan.source.info.warnings, *warnings):
+        prepared = prepare(plan)
+        for warning in (*plan.source.info.warnings, *prepared.warnings):
             print(f"warning: {warning}", file=sys.stderr)
-        outcome = _acquire(acquisition, files)
+        with Desk(prepared.header.acquisition_id, plan.config.stream) as desk:
+            desk.announce(prepared.files.name)
+            acquisition = acquisition_of(plan, prepared, desk, line.show)
+            with _stopping_on_signals(acquisition):
+                outcome = acquire(acquisition, prepared.files)
         line.end()
     finally:
         plan.source.close()
+    files = prepared.files
+    print(f"finishing the files in {files.folder} …")
     try:
-        print(summary_text(_finish(plan, files, outcome, warnings)))
+        print(summary_text(finish(plan, prepared, outcome)))
     except (LocstreamError, KeyboardInterrupt) as error:
         if outcome.fault is not None:
             print(f"{outcome.fault}\n", file=sys.stderr)
@@ -85,17 +93,24 @@ def run_plan(plan: Plan) -> int:
     return 0
 
 
-def _acquire(acquisition: Acquisition, files: RunFiles) -> Outcome:
-    """Run the acquisition; where it cannot even start, leave nothing behind."""
-    try:
-        with _stopping_on_signals(acquisition):
-            return acquisition.run()
-    except LocstreamError:
-        files.discard_unstarted()
-        raise
+@dataclass(frozen=True)
+class Prepared:
+    """What is settled before the camera starts."""
+
+    files: RunFiles
+    calibration: CameraCalibration
+    header: ResultsHeader
+    warnings: tuple[str, ...]
 
 
-def _prepare(plan: Plan, watch: Callable[[Status], None]) -> tuple[RunFiles, Acquisition, list[str]]:
+def prepare(plan: Plan) -> Prepared:
+    """Find the calibration, make the folder, see that nothing would be overwritten.
+
+    Raises
+    ------
+    LocstreamError
+        One of these is not possible; nothing was started.
+    """
     config, info = plan.config, plan.source.info
     files = RunFiles(config.acquisition.folder, config.acquisition.name)
     calibration, warnings = calibration_for(config, info, plan.fallback, plan.pixel_size_nm)
@@ -109,13 +124,41 @@ def _prepare(plan: Plan, watch: Callable[[Status], None]) -> tuple[RunFiles, Acq
         fit=config.fit.model_dump(mode="json"),
         config=config.model_dump(mode="json"),
     )
-    acquisition = Acquisition(config, plan.source, calibration, files, header, reread=plan.reread, watch=watch)
-    return files, acquisition, warnings
+    return Prepared(files, calibration, header, tuple(warnings))
 
 
-def _finish(plan: Plan, files: RunFiles, outcome: Outcome, warnings: list[str]) -> Summary:
-    """Give every file its final name and form."""
-    print(f"finishing the files in {files.folder} …")
+def acquisition_of(plan: Plan, prepared: Prepared, desk: Desk, watch: Callable[[Status], None]) -> Acquisition:
+    """Return the acquisition of a plan, watched and steered at `desk`."""
+    return Acquisition(
+        plan.config,
+        plan.source,
+        prepared.calibration,
+        prepared.files,
+        prepared.header,
+        desk,
+        reread=plan.reread,
+        watch=watch,
+    )
+
+
+def acquire(acquisition: Acquisition, files: RunFiles) -> Outcome:
+    """Run an acquisition; where it cannot even start, leave nothing behind."""
+    try:
+        return acquisition.run()
+    except LocstreamError:
+        files.discard_unstarted()
+        raise
+
+
+def finish(plan: Plan, prepared: Prepared, outcome: Outcome) -> Summary:
+    """Give every file its final name and form.
+
+    Raises
+    ------
+    LocstreamError
+        The disk refuses; says what is safe and what to do.
+    """
+    files = prepared.files
     ledger = outcome.ledger
     fault = outcome.fault.what if outcome.fault is not None else None
     finalize(
@@ -135,7 +178,7 @@ def _finish(plan: Plan, files: RunFiles, outcome: Outcome, warnings: list[str]) 
         acquired_fps=ledger.acquired / outcome.acquiring_s if outcome.acquiring_s else None,
         fitted_fps=settled / fitting_s if fitting_s else None,
         latency_ms=outcome.latency_ms if plan.source.paced else None,
-        warnings=(*warnings, *outcome.warnings),
+        warnings=(*prepared.warnings, *outcome.warnings),
     )
     return finish_run(files, plan.source.info, ending, plan.config.render)
 

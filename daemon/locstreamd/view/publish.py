@@ -26,7 +26,7 @@ FAREWELL_S = 2.0
 
 
 class Publisher:
-    """The XPUB socket of one acquisition.
+    """The XPUB socket of one acquisition after another.
 
     Parameters
     ----------
@@ -34,16 +34,12 @@ class Publisher:
         The context of the acquisition.
     endpoints
         Where to bind; the first is in the connection file.
-    hello
-        What every new subscriber is told first.
     high_water_mark
         Messages that wait for a slow subscriber.
     """
 
-    def __init__(
-        self, context: zmq.Context[zmq.Socket[bytes]], endpoints: list[str], hello: Hello, high_water_mark: int
-    ) -> None:
-        self.hello = hello
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], endpoints: list[str], high_water_mark: int) -> None:
+        self.hello: Hello | None = None
         self.subscribers = 0
         self._seq = 0
         self._rows = 0
@@ -60,14 +56,24 @@ class Publisher:
             event = self.socket.recv()
             if event[:1] == bytes([SUBSCRIBE]):
                 self.subscribers += 1
-                self._send(TOPIC_HELLO, msgspec.structs.replace(self.hello, seq=self._seq))
+                self._greet()
             else:
                 self.subscribers = max(0, self.subscribers - 1)
+
+    def begin(self, hello: Hello) -> None:
+        """Begin an acquisition: its messages are numbered from 0, and everyone is told what comes."""
+        self.hello = hello
+        self._seq = self._rows = 0
+        self._greet()
+
+    def _greet(self) -> None:
+        if self.hello is not None:
+            self._send(TOPIC_HELLO, msgspec.structs.replace(self.hello, seq=self._seq))
 
     def batch(self, rows: Localizations, frame_first: int, frame_last: int) -> None:
         """Publish committed rows."""
         message = Batch(
-            acquisition=self.hello.acquisition,
+            acquisition=self._acquisition,
             seq=self._take_seq(),
             frame_first=frame_first,
             frame_last=frame_last,
@@ -83,10 +89,16 @@ class Publisher:
 
     def end(self, outcome: str, frames: int, message: str) -> None:
         """Say that nothing follows, and wait a moment for subscribers to read it and leave."""
-        seq = self._take_seq()
-        acquisition = self.hello.acquisition
-        end = End(acquisition=acquisition, seq=seq, outcome=outcome, frames=frames, rows=self._rows, message=message)
+        end = End(
+            acquisition=self._acquisition,
+            seq=self._take_seq(),
+            outcome=outcome,
+            frames=frames,
+            rows=self._rows,
+            message=message,
+        )
         self._send(TOPIC_END, end)
+        self.hello = None
         deadline = time.monotonic() + FAREWELL_S
         while self.subscribers and time.monotonic() < deadline:
             self.socket.poll(50)
@@ -95,6 +107,10 @@ class Publisher:
     def close(self) -> None:
         """Close the socket."""
         self.socket.close()
+
+    @property
+    def _acquisition(self) -> str:
+        return self.hello.acquisition if self.hello is not None else ""
 
     def _take_seq(self) -> int:
         self._seq += 1

@@ -89,9 +89,9 @@ class Subscriber:
         message, buffers = STREAM.unpack(parts[1:])
         if isinstance(message, Hello):
             self._dtype = row_dtype(message)
-            self.hello = message
-            if self._next is None:
+            if self.hello is None or self.hello.acquisition != message.acquisition:
                 self._next = message.seq
+            self.hello = message
             return message, np.zeros(0, self._dtype)
         rows = rows_from(message, buffers, self._dtype) if isinstance(message, Batch) else np.zeros(0, self._dtype)
         if self._next is not None and message.seq > self._next:
