@@ -24,17 +24,36 @@ def stop_command(arguments: Sequence[str]) -> int:
     return 0
 
 
+def abort_command(arguments: Sequence[str]) -> int:
+    """Stop the camera of a running acquisition and leave frames that wait unfitted; they are in the raw stack."""
+    print(_ask("abort", arguments, abort_command.__doc__).message)
+    return 0
+
+
+def start_command(arguments: Sequence[str]) -> int:
+    """Have the service (`locstream serve`) begin an acquisition."""
+    parser = argparse.ArgumentParser(prog="locstream start", description=start_command.__doc__)
+    parser.add_argument("--name", default="", help="begins every file's name (the configuration's, with date and time)")
+    parser.add_argument("--frames", type=int, help="stop after so many frames")
+    parser.add_argument("--service", default="serve", help="name or id of the service (%(default)s)")
+    given = parser.parse_args(arguments)
+    print(ask(find(given.service).control, "start", name=given.name, frames=given.frames).message)
+    return 0
+
+
 def _ask(verb: str, arguments: Sequence[str], description: str | None) -> Reply:
     parser = argparse.ArgumentParser(prog=f"locstream {verb}", description=description)
-    parser.add_argument("name", nargs="?", help="name or id of the acquisition (default: the newest here)")
+    parser.add_argument("name", nargs="?", help="name or id of the acquisition or service (default: the newest here)")
     return ask(find(parser.parse_args(arguments).name).control, verb)
 
 
 def status_text(reply: Reply) -> str:
     """Return a status as aligned lines with units."""
     status, hello = reply.status, reply.hello
-    if status is None or hello is None:
+    if status is None:
         raise LocstreamError("the acquisition answered without a status")
+    if hello is None:
+        return f"{'state':<14} {status.state}\n{'last':<14} {status.warning}"
     ledger = status.ledger
     lines = [
         (

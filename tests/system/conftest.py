@@ -51,10 +51,10 @@ def runtime() -> Iterator[str]:
 @pytest.fixture
 def locstream(tmp_path: Path, runtime: str) -> Iterator[Callable[..., Command]]:
     """Return a function that starts `locstream VERB …` in a private runtime and working folder."""
-    env = {**os.environ, "LOCSTREAM_RUNTIME_DIR": runtime, "PYTHONWARNINGS": "default"}
     started: list[Command] = []
 
     def start(*arguments: str | Path) -> Command:
+        env = {**os.environ, "LOCSTREAM_RUNTIME_DIR": runtime, "PYTHONWARNINGS": "default"}
         started.append(Command(*arguments, env=env, cwd=tmp_path))
         return started[-1]
 

@@ -12,7 +12,21 @@ import locstream
 from locstream import cli
 from locstream.errors import LocstreamError
 
-VERBS = {"config", "demo", "fit", "recover", "replay", "run", "status", "stop", "tail", "worker"}
+VERBS = {
+    "abort",
+    "serve",
+    "start",
+    "config",
+    "demo",
+    "fit",
+    "recover",
+    "replay",
+    "run",
+    "status",
+    "stop",
+    "tail",
+    "worker",
+}
 
 
 class Point:

@@ -13,7 +13,7 @@ from locstream.stream.wire import pack
 _ids = itertools.count(1)
 
 
-def ask(endpoint: str, verb: str, timeout_s: float = 5.0) -> Reply:
+def ask(endpoint: str, verb: str, timeout_s: float = 5.0, *, name: str = "", frames: int | None = None) -> Reply:
     """Send one request and return the reply.
 
     Parameters
@@ -21,9 +21,11 @@ def ask(endpoint: str, verb: str, timeout_s: float = 5.0) -> Reply:
     endpoint
         Address of the control socket, from the connection file.
     verb
-        ``status`` or ``stop``.
+        ``status``, ``start``, ``stop`` or ``abort``.
     timeout_s
         How long to wait for the answer, s.
+    name, frames
+        For ``start``: the name of the acquisition, and after how many frames it ends.
 
     Raises
     ------
@@ -32,7 +34,7 @@ def ask(endpoint: str, verb: str, timeout_s: float = 5.0) -> Reply:
     MessageError
         The answer is not a message of this protocol.
     """
-    request = Request(id=next(_ids), verb=verb)
+    request = Request(id=next(_ids), verb=verb, name=name, frames=frames)
     with zmq.Context() as context, context.socket(zmq.DEALER) as socket:
         socket.linger = 0
         socket.connect(endpoint)

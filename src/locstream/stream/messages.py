@@ -76,17 +76,17 @@ class Status(Published, frozen=True, kw_only=True, tag="status"):
 
     state: str
     ledger: LedgerSnapshot
-    localizations: int
-    per_frame: float
-    photons: float
-    background: float
-    precision_nm: float
-    sigma_nm: float
-    fps_acquired: float
-    fps_fitted: float
-    queued: int
+    localizations: int = 0
+    per_frame: float = 0.0
+    photons: float = 0.0
+    background: float = 0.0
+    precision_nm: float = 0.0
+    sigma_nm: float = 0.0
+    fps_acquired: float = 0.0
+    fps_fitted: float = 0.0
+    queued: int = 0
     """Frames waiting for a worker, in memory or on disk."""
-    workers: int
+    workers: int = 0
     warning: str = ""
 
 
@@ -100,10 +100,15 @@ class End(Published, frozen=True, kw_only=True, tag="end"):
 
 
 class Request(Message, frozen=True, kw_only=True, tag="request"):
-    """A wish to the running acquisition: ``status`` or ``stop``."""
+    """A wish to the running acquisition or to the service: ``status``, ``start``, ``stop`` or ``abort``.
+
+    `name` and `frames` belong to ``start``: the name of the acquisition and after how many frames it ends.
+    """
 
     id: int
     verb: str
+    name: str = ""
+    frames: int | None = None
 
 
 class Reply(Message, frozen=True, kw_only=True, tag="reply"):

@@ -1,0 +1,249 @@
+"""``locstream serve``: idle → acquiring → finishing → idle, steered over the control socket."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import threading
+import time
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+
+import zmq
+
+from locstream.bundle.summary import Summary, summary_text
+from locstream.errors import ConfigError, LocstreamError
+from locstream.fitting import warmup
+from locstream.results.ledger import LedgerSnapshot
+from locstream.stream.messages import Reply, Request, Status
+from locstreamd.service.acquisition import Acquisition
+from locstreamd.service.config import Config
+from locstreamd.service.desk import Desk
+from locstreamd.service.live_line import live_text
+from locstreamd.service.load_config import load_config
+from locstreamd.service.outcome import Outcome
+from locstreamd.service.recovery import recover_folder
+from locstreamd.service.run import Plan, Prepared, acquire, acquisition_of, finish, prepare
+from locstreamd.service.sources import open_source
+from locstreamd.service.state import StateFolder
+from locstreamd.service.systemd import Watchdog, notify
+
+POLL_MS = 200
+LOG_EVERY_S = 60.0
+KNOWN = "status, start, stop, abort"
+
+log = logging.getLogger("locstream")
+
+
+class Service:
+    """One camera, one acquisition at a time, until told to end.
+
+    Parameters
+    ----------
+    config_file
+        Read at the start, and again on SIGHUP when idle.
+    state
+        The state folder, held.
+    desk
+        Where it is watched and steered.
+    """
+
+    def __init__(self, config_file: Path, state: StateFolder, desk: Desk) -> None:
+        self._config_file = config_file
+        self._state = state
+        self._desk = desk
+        self._config = self._load()
+        self._watchdog = Watchdog()
+        self._order: Request | None = None
+        self._acquisition: Acquisition | None = None
+        self._last = "nothing acquired yet"
+        self._doing = "idle"
+        self._logged_at = 0.0
+        self._ending = self._reload = False
+
+    def run(self) -> None:
+        """Serve until told to end; an acquisition that runs then is stopped and its files are finished.
+
+        Raises
+        ------
+        LocstreamError
+            The camera does not answer at the start, or the configuration is not valid.
+        """
+        self._recover()
+        warmup()
+        open_source(self._config).source.close()  # does the camera answer at all?
+        notify("READY=1", "STATUS=idle")
+        log.info("ready")
+        while not self._ending:
+            self._turn()
+            if self._order is not None:
+                order, self._order = self._order, None
+                self._acquire(order)
+            elif self._reload:
+                self._reload = False
+                self._reload_config()
+        notify("STOPPING=1")
+
+    def end(self) -> None:
+        """Ask to end. May be called from a signal handler."""
+        self._ending = True
+        if self._acquisition is not None:
+            self._acquisition.stop(hurry=self._acquisition.stopping)
+
+    def reload(self) -> None:
+        """Ask for the configuration to be read again when idle. May be called from a signal handler."""
+        self._reload = True
+
+    def _turn(self) -> None:
+        """Answer who asks, while no acquisition does it."""
+        poller = zmq.Poller()
+        for socket in (self._desk.control.socket, self._desk.publisher.socket):
+            poller.register(socket, zmq.POLLIN)
+        poller.poll(POLL_MS)
+        self._desk.publisher.tend()
+        self._desk.control.answer(self._reply)
+        self._watchdog.progress(time.monotonic(), pending=False)
+
+    def _reply(self, request: Request) -> Reply:
+        match request.verb:
+            case "status":
+                status = Status(acquisition="", seq=0, state=self._doing, ledger=LedgerSnapshot(), warning=self._last)
+                return Reply(id=request.id, ok=True, status=status)
+            case "start" if self._doing != "idle" or self._order is not None:
+                return Reply(
+                    id=request.id, ok=False, message=f"the service is {self._doing}; try again when it is idle"
+                )
+            case "start":
+                self._order = request
+                return Reply(id=request.id, ok=True, message="the acquisition starts; `locstream status` follows it")
+            case "stop" | "abort":
+                return Reply(
+                    id=request.id, ok=False, message=f"no acquisition is running; the service is {self._doing}"
+                )
+            case other:
+                return Reply(id=request.id, ok=False, message=f"unknown request {other!r}; known: {KNOWN}")
+
+    def _acquire(self, order: Request) -> None:
+        """Carry an order out; what goes wrong is told by `status` and in the log, and the service goes on."""
+        try:
+            plan = self._plan(order)
+            try:
+                prepared = prepare(plan)
+                outcome = self._record(plan, prepared)
+            finally:
+                plan.source.close()
+            summary = self._finish(plan, prepared, outcome)
+            self._state.done()
+            self._last = f"{summary.name}: {summary.outcome}" + (f": {summary.fault}" if summary.fault else "")
+            log.log(logging.ERROR if summary.fault else logging.INFO, "%s", summary_text(summary))
+        except LocstreamError as error:
+            self._last = error.what
+            log.error("%s", error)
+        self._doing = "idle"
+        notify(f"STATUS=idle; last {self._last}")
+
+    def _plan(self, order: Request) -> Plan:
+        settings = self._config.acquisition
+        name = order.name or f"{settings.name}-{time.strftime('%Y%m%d-%H%M%S')}"
+        overrides: dict[str, object] = {"acquisition.name": name, "acquisition.folder": str(settings.folder / name)}
+        if order.frames is not None:
+            source = "micromanager" if self._config.micromanager is not None else "simulation"
+            overrides[f"{source}.frames"] = order.frames
+        config = load_config(self._config_file, overrides).config
+        return Plan(config, *open_source(config))
+
+    def _record(self, plan: Plan, prepared: Prepared) -> Outcome:
+        self._state.begin(prepared.files.folder, prepared.files.name)
+        self._acquisition = acquisition_of(plan, prepared, self._desk, self._watch)
+        try:
+            return acquire(self._acquisition, prepared.files)
+        except LocstreamError:
+            self._state.done()  # it did not start, and left nothing behind
+            raise
+        finally:
+            self._acquisition = None
+
+    def _finish(self, plan: Plan, prepared: Prepared, outcome: Outcome) -> Summary:
+        """Finish the files in a thread, so that whoever asks is still answered."""
+        self._doing = "finishing"
+        notify(f"STATUS=finishing {prepared.files.name}")
+        result: list[Summary | LocstreamError] = []
+
+        def work() -> None:
+            try:
+                result.append(finish(plan, prepared, outcome))
+            except LocstreamError as error:
+                result.append(error)
+
+        thread = threading.Thread(target=work, name="finish")
+        thread.start()
+        while thread.is_alive():
+            self._turn()
+        if isinstance(result[0], LocstreamError):
+            raise result[0]
+        return result[0]
+
+    def _watch(self, status: Status) -> None:
+        """Take the numbers of the running acquisition: to systemd, and once a minute to the log."""
+        ledger = status.ledger
+        self._watchdog.progress((ledger.acquired, ledger.pending), pending=ledger.pending > 0)
+        notify(f"STATUS={live_text(status)}")
+        if time.monotonic() - self._logged_at >= LOG_EVERY_S:
+            self._logged_at = time.monotonic()
+            log.info("%s", live_text(status))
+
+    def _recover(self) -> None:
+        """Finish what a service that died has left."""
+        if (unfinished := self._state.unfinished) is None:
+            return
+        log.warning("%s was not finished; recovering %s", unfinished.name, unfinished.folder)
+        notify(f"STATUS=recovering {unfinished.name}")
+        if Path(unfinished.folder).is_dir():
+            recover_folder(Path(unfinished.folder))
+        self._state.done()
+
+    def _load(self) -> Config:
+        config = load_config(self._config_file).config
+        if config.micromanager is None and config.simulation is None:
+            raise ConfigError(
+                f"the configuration {self._config_file} names no source of frames",
+                safe="nothing was started",
+                todo="add a [micromanager] table (config/micromanager.toml is an example)",
+            )
+        return config
+
+    def _reload_config(self) -> None:
+        try:
+            self._config = self._load()
+            log.info("configuration read again from %s", self._config_file)
+        except LocstreamError as error:
+            log.error("the old configuration stays in effect: %s", error)
+
+
+def default_state_folder() -> Path:
+    """Return systemd's STATE_DIRECTORY, or the user's own state folder."""
+    if given := os.environ.get("STATE_DIRECTORY"):
+        return Path(given.split(":")[0])
+    return Path(os.environ.get("XDG_STATE_HOME", Path.home() / ".local" / "state")) / "locstream"
+
+
+def command(arguments: Sequence[str]) -> int:
+    """Run as a service, steered by `locstream start`, `status`, `stop` and `abort`. SIGTERM finishes the files."""
+    parser = argparse.ArgumentParser(prog="locstream serve", description=command.__doc__)
+    parser.add_argument("config", type=Path, metavar="CONFIG.toml", help="camera, calibration and everything else")
+    parser.add_argument("--state", type=Path, metavar="FOLDER", help="state folder, one a service (%(default)s)")
+    parser.set_defaults(state=default_state_folder())
+    given = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    settings = load_config(given.config).config.stream
+    with StateFolder(given.state) as state, Desk(uuid.uuid4().hex, settings) as desk:
+        service = Service(given.config, state, desk)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: service.end())
+        signal.signal(signal.SIGHUP, lambda *_: service.reload())
+        desk.announce("serve")
+        service.run()
+    return 0
