@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +22,8 @@ VENV = ROOT / ".venv"
 BIN = VENV / "bin"
 LOCK = ROOT / "requirements" / "dev.txt"
 STAMP = VENV / "ready"
+PROGRAMS = {"systemd-analyze": "systemd"}
+"""Programs that tests use, and the Debian packages that hold them."""
 CHECKS = [
     ["ruff", "format", "--check", "."],
     ["ruff", "check", "."],
@@ -55,6 +58,20 @@ def make_venv() -> None:
         VENV,
         env={**os.environ, "PYTHONPATH": str(helper)},
     )
+
+
+def ensure_programs() -> None:
+    """Install the Debian packages that some tests use; where this user may not, say which tests will be skipped."""
+    missing = [package for program, package in PROGRAMS.items() if shutil.which(program) is None]
+    if not missing:
+        return
+    if os.geteuid() == 0 and shutil.which("apt-get"):
+        print(f"dev.py: apt-get install {' '.join(missing)} …", flush=True)
+        run("apt-get", "update", "-qq")
+        run("apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing)
+    else:
+        print(f"dev.py: tests that need these Debian packages will be skipped: {' '.join(missing)}")
+        print(f"dev.py: to run them too: sudo apt-get install {' '.join(missing)}")
 
 
 def wanted() -> str:
@@ -106,6 +123,7 @@ def main(arguments: list[str]) -> None:
     ensure()
     if verb == "demo":
         os.execv(BIN / "locstream", [str(BIN / "locstream"), "demo", *rest])
+    ensure_programs()
     for check in CHECKS:
         print(f"dev.py: {' '.join(check)}", flush=True)
         run(BIN / check[0], *check[1:])
