@@ -76,6 +76,8 @@ def status_text(reply: Reply) -> str:
             f"{status.precision_nm:.1f} nm precision, {status.sigma_nm:.0f} nm sigma",
         ),
     ]
+    if status.disk_free_mb:
+        lines.append(("disk", f"{status.disk_free_mb / 1000:,.1f} GB free"))
     if status.warning:
         lines.append(("warning", status.warning))
     return "\n".join(f"{label:<14} {text}" for label, text in lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -37,18 +38,51 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(mount)], check=True)
 
 
+def settings(tmp_path: Path, folder: Path, *, reserve_mb: int, frames: str = "") -> Path:
+    """Return the configuration of a small simulated camera that goes on until stopped, at 150 frames per second."""
+    path = tmp_path / "scope.toml"
+    path.write_text(
+        f"[acquisition]\nname = 'cell'\nfolder = '{folder}'\n[results]\nreserve_mb = {reserve_mb}\n"
+        f"[simulation]\nwidth = 64\nheight = 64\nexposure_ms = 6.7\n{frames}\n"
+    )
+    return path
+
+
+def test_at_the_reserve_the_camera_stops_and_the_files_are_finished(
+    small_disk: Path, tmp_path: Path, locstream: Callable[..., object]
+) -> None:
+    run = locstream("run", settings(tmp_path, small_disk, reserve_mb=3))
+    assert run.finish() == 1
+    assert "less than the reserve of 3 MB" in run.err
+    assert "recorded and fitted" in run.err
+    ledger = json.loads((small_disk / "cell_summary.json").read_text())["frames"]
+    assert ledger["acquired"] == ledger["fitted"] > 50
+    assert len(read_results(small_disk / "cell_locs.hdf5").frames) == ledger["fitted"]
+    with tifffile.TiffFile(small_disk / "cell.ome.tif") as stack:
+        assert len(stack.pages) == ledger["acquired"]
+
+
+def test_frames_that_do_not_fit_are_not_begun(
+    small_disk: Path, tmp_path: Path, locstream: Callable[..., object]
+) -> None:
+    run = locstream("run", settings(tmp_path, small_disk, reserve_mb=1, frames="frames = 100000"))
+    assert run.finish() == 1
+    assert "100,000 frames need about 2,819 MB" in run.err
+    assert "nothing was started" in run.err
+    assert list(small_disk.iterdir()) == []
+
+
 def test_a_full_disk_stops_the_run_and_loses_nothing_that_was_committed(
     small_disk: Path, tmp_path: Path, locstream: Callable[..., object]
 ) -> None:
-    run = locstream("demo", "--frames", "5000", "--size", "64", "--fps", "150", "--out", small_disk)
+    run = locstream("run", settings(tmp_path, small_disk, reserve_mb=0))
     assert run.finish() == 1
     assert "Traceback" not in run.err
     assert "no space" in run.err.lower() or "full" in run.err.lower()
     assert "Safe:" in run.err
-    (folder,) = small_disk.iterdir()
-    name = folder.name
+    name = "cell"
     moved = tmp_path / "moved" / name
-    shutil.copytree(folder, moved)
+    shutil.copytree(small_disk, moved)
     if list(moved.glob("*.live.*")) or not (moved / f"{name}_summary.json").exists():
         recover = locstream("recover", moved)
         assert recover.finish() == 0, recover.err

@@ -26,6 +26,7 @@ from locstreamd.fit.lane import FitLane
 from locstreamd.record.lane import RecordLane
 from locstreamd.service.config import Config
 from locstreamd.service.desk import Desk
+from locstreamd.service.disk import DiskGuard
 from locstreamd.service.outcome import Outcome, State
 from locstreamd.view.gauges import Gauges
 
@@ -81,6 +82,7 @@ class Acquisition:
         self._ledger = Ledger()
         self._gauges = Gauges()
         self._check = CalibrationCheck(calibration, source.info.height, source.info.width)
+        self._disk = DiskGuard(files.folder, config.results.reserve_mb)
         self._fault: LocstreamError | None = None
         self._stopped = self._hurried = False
         self._started_s = self._finished_s = self._acquiring_s = 0.0
@@ -185,7 +187,7 @@ class Acquisition:
                 self._record.stop()
                 asked = True
             self._turn()
-        self._fault = self._record.fault
+        self._fault = self._fault or self._record.fault
         self._acquiring_s = time.monotonic() - began
 
     def _fit_the_rest(self) -> None:
@@ -238,6 +240,9 @@ class Acquisition:
             self._desk.publisher.batch(rows, int(records["frame"][0]), int(records["frame"][-1]))
 
     def _show_status(self) -> None:
+        if self.state is State.ACQUIRING and self._fault is None and (fault := self._disk.fault()) is not None:
+            self._fault = fault
+            self._record.stop()
         status = self._status()
         self._desk.publisher.status(status)
         self._watch(status)
@@ -255,6 +260,7 @@ class Acquisition:
             fps_fitted=fps_fitted,
             queued=self._fit.queued,
             workers=self._fit.workers,
+            disk_free_mb=self._disk.free_mb,
             warning=self._fault.what if self._fault is not None else " ".join(self._check.sentences()),
             **self._gauges.medians()._asdict(),
         )

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from locstream.calibration.camera import MAPS
 from locstream.fitting import FitOptions
@@ -95,6 +95,9 @@ class ResultsSettings(Settings):
     """Force results to the platter this often, s; what is younger can be lost in a power cut. 0: after every batch."""
     fsync_stack: bool = False
     """Force every raw frame to the platter; slow, and only a power cut needs it."""
+    reserve_mb: NonNegativeInt = 500
+    """Room that must stay free on the disk, MB: before the start beside what the planned frames need, and while
+    acquiring, where the camera is stopped in good order when it is reached. The files are finished in it."""
     recorder_mb: PositiveInt = 1024
     """Memory for frames on their way to the raw stack, MB; beyond it the camera's own buffer fills."""
 

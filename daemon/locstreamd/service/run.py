@@ -24,6 +24,7 @@ from locstreamd.service.acquisition import Acquisition
 from locstreamd.service.cameras import Fallback, calibration_for
 from locstreamd.service.config import Config
 from locstreamd.service.desk import Desk
+from locstreamd.service.disk import DiskGuard
 from locstreamd.service.live_line import LiveLine
 from locstreamd.service.outcome import Outcome
 
@@ -115,6 +116,8 @@ def prepare(plan: Plan) -> Prepared:
     files = RunFiles(config.acquisition.folder, config.acquisition.name)
     calibration, warnings = calibration_for(config, info, plan.fallback, plan.pixel_size_nm)
     files.prepare()
+    recorded = plan.reread is None and config.acquisition.record_stack
+    DiskGuard(files.folder, config.results.reserve_mb).check_before(info, recorded=recorded)
     header = ResultsHeader.from_source(
         info,
         calibration,

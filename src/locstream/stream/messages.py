@@ -87,6 +87,7 @@ class Status(Published, frozen=True, kw_only=True, tag="status"):
     queued: int = 0
     """Frames waiting for a worker, in memory or on disk."""
     workers: int = 0
+    disk_free_mb: float = 0.0
     warning: str = ""
 
 

@@ -1,0 +1,70 @@
+"""Room on the disk: checked before the start against the planned frames, and watched while acquiring."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from locstream.errors import LocstreamError
+from locstream.stacks.source import SourceInfo
+
+MB = 1_000_000
+RESULTS_BYTES_A_FRAME = 20_000
+"""What is reckoned for the localizations of a frame: some 150, twice, because the finished file is a second copy."""
+
+
+class DiskGuard:
+    """Watches the room on the disk of one folder.
+
+    Parameters
+    ----------
+    folder
+        Where everything goes.
+    reserve_mb
+        What must stay free, MB: room to finish the files in.
+    """
+
+    def __init__(self, folder: Path, reserve_mb: int) -> None:
+        self._folder = folder
+        self._reserve_mb = reserve_mb
+
+    @property
+    def free_mb(self) -> float:
+        """Room left on the disk, MB."""
+        return shutil.disk_usage(self._folder).free / MB
+
+    def check_before(self, info: SourceInfo, *, recorded: bool) -> None:
+        """See that the planned frames fit.
+
+        Raises
+        ------
+        LocstreamError
+            They do not, or not even the reserve is free.
+        """
+        a_frame = RESULTS_BYTES_A_FRAME + (2 * info.height * info.width if recorded else 0)
+        planned_mb = (info.frames or 0) * a_frame / MB
+        free_mb = self.free_mb
+        if free_mb < planned_mb + self._reserve_mb:
+            what = (
+                f"{info.frames:,} frames need about {planned_mb:,.0f} MB"
+                if info.frames
+                else "an acquisition needs room"
+            )
+            raise LocstreamError(
+                f"{what}, and {self._reserve_mb:,} MB stay in reserve; the disk of {self._folder} has "
+                f"{free_mb:,.0f} MB free",
+                safe="nothing was started",
+                todo="make room, choose a folder on another disk, fewer frames, or a smaller results.reserve_mb",
+            )
+
+    def fault(self) -> LocstreamError | None:
+        """Return what to stop with once the reserve is reached, None while there is room."""
+        free_mb = self.free_mb
+        if free_mb >= self._reserve_mb:
+            return None
+        return LocstreamError(
+            f"the disk of {self._folder} has {free_mb:,.0f} MB left, less than the reserve of {self._reserve_mb:,} MB; "
+            "the camera was stopped",
+            safe="every frame that was taken is recorded and fitted, and the files are finished",
+            todo="make room or choose a folder on another disk, and start the next acquisition",
+        )
