@@ -12,6 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 
 from locstream.calibration.camera import CameraCalibration
+from locstream.errors import StackError
 from locstream.fitting.localizer import Localizer, warmup
 from locstream.fitting.options import FitOptions
 from locstream.localizations import Localizations, empty
@@ -86,7 +87,10 @@ def fit_frames(
 
     def localize(number: int, image: Image) -> Localizations:
         if not hasattr(own, "localizer"):
-            own.localizer = Localizer(calibration, *image.shape, options)
+            if image.ndim != 2:
+                raise StackError(f"frame {number} has {image.ndim} axes, not 2: rows and columns")
+            height, width = image.shape
+            own.localizer = Localizer(calibration, height, width, options)
         localizer: Localizer = own.localizer
         return localizer(image, number)
 
