@@ -66,7 +66,7 @@ def status_text(reply: Reply) -> str:
             f"{ledger.acquired:,} acquired = {ledger.fitted:,} fitted + {ledger.pending:,} pending "
             f"+ {ledger.skipped:,} skipped + {ledger.failed:,} failed",
         ),
-        ("dropped", f"{ledger.camera_dropped:,} by the camera"),
+        ("dropped", f"{ledger.camera_dropped:,} by the camera, {status.suspected_drops:,} more suspected by time"),
         ("rate", f"{status.fps_acquired:.1f} frames/s acquired, {status.fps_fitted:.1f} frames/s fitted"),
         ("queue", f"{status.queued:,} frames wait, {status.workers} workers"),
         ("localizations", f"{status.localizations:,}, {status.per_frame:.1f} per frame"),

@@ -11,6 +11,7 @@ from locstream.errors import LocstreamError
 from locstream.stacks.source import Frame, FrameSource, Image
 from locstreamd.record.capture import Capture
 from locstreamd.record.frame_index import FrameIndex
+from locstreamd.record.intervals import IntervalWatch
 from locstreamd.record.recording import Recording
 
 FRAMES_A_TURN = 64
@@ -29,6 +30,7 @@ class RecordLane:
 
     def __init__(self, source: FrameSource, context: zmq.Context[zmq.Socket[bytes]]) -> None:
         self.index = FrameIndex()
+        self.intervals = IntervalWatch()
         self.fault: LocstreamError | None = None
         self._context = context
         self._source = source
@@ -97,6 +99,7 @@ class RecordLane:
             if frame is None:
                 break
             self.index.add(frame.number, frame.time_s)
+            self.intervals.see(frame.number, frame.time_s)
             if self._recording is not None:
                 self._recording.hand_over(frame.image)
             taken.append(frame)

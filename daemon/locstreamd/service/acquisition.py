@@ -261,6 +261,7 @@ class Acquisition:
             queued=self._fit.queued,
             workers=self._fit.workers,
             disk_free_mb=self._disk.free_mb,
+            suspected_drops=self._suspected_drops,
             warning=self._fault.what if self._fault is not None else " ".join(self._check.sentences()),
             **self._gauges.medians()._asdict(),
         )
@@ -306,18 +307,19 @@ class Acquisition:
             warnings=tuple(self._warnings()),
         )
 
+    @property
+    def _suspected_drops(self) -> int:
+        """Frames that seem to be missing; a source that waits has no pace to be late for."""
+        return self._record.intervals.suspected if self._source.paced else 0
+
     def _warnings(self) -> list[str]:
-        ledger = self._ledger.snapshot()
-        found = []
-        if ledger.camera_dropped:
-            found.append(
-                f"the camera dropped {ledger.camera_dropped:,} frames; their numbers are left out, time is kept"
-            )
-        if ledger.failed:
-            found.append(f"{ledger.failed:,} frames could not be fitted, the first: {self._first_failure}")
-        if ledger.pending:
-            found.append(f"{ledger.pending:,} frames were taken and not fitted")
-        return found + self._check.sentences()
+        """Return what the ledger does not say already."""
+        found = self._check.sentences()
+        if self._suspected_drops:
+            found.append(f"by their times, {self._suspected_drops:,} frames more may be missing between those that came")
+        if self._first_failure:
+            found.append(f"the first frame that could not be fitted is {self._first_failure}")
+        return found
 
     def _hello(self) -> Hello:
         info = self._source.info

@@ -88,6 +88,8 @@ class Status(Published, frozen=True, kw_only=True, tag="status"):
     """Frames waiting for a worker, in memory or on disk."""
     workers: int = 0
     disk_free_mb: float = 0.0
+    suspected_drops: int = 0
+    """Frames that seem to be missing by their times alone; no part of the ledger."""
     warning: str = ""
 
 
