@@ -35,6 +35,18 @@ def gaussians(members: int, top: int, left: int, height: int, width: int) -> Mod
     return model
 
 
+def derivatives(model: Model, theta: Doubles) -> Doubles:
+    """Return the derivative of every pixel's mean after each parameter, shape (parameters, pixels)."""
+    step = 1e-5 * np.maximum(np.abs(theta), 1)
+    return np.array([((model(theta + h) - model(theta - h)) / (2 * h.sum())).ravel() for h in np.diag(step)])
+
+
+def bounds(model: Model, theta: Doubles, known: float) -> Doubles:
+    """Return the Cramér–Rao bound of each parameter, 1 sigma; ``known`` is the variance of a pixel without light."""
+    slope = derivatives(model, theta)
+    return np.sqrt(np.diag(np.linalg.inv((slope / (model(theta) + known).ravel()) @ slope.T)))
+
+
 def maximize(
     model: Model,
     start: Doubles,
@@ -56,14 +68,9 @@ def maximize(
             return -np.inf
         return float(np.sum(data * np.log(mean) - mean) - 0.5 * np.sum(precision * (theta - centre) ** 2))
 
-    def derivatives(theta: Doubles) -> Doubles:
-        step = 1e-5 * np.maximum(np.abs(theta), 1)
-        return np.array([(model(theta + h) - model(theta - h)) / (2 * h.sum()) for h in np.diag(step)])
-
     theta = start.astype(float)
     for _ in range(500):
-        mean, slope = model(theta) + known, derivatives(theta)
-        slope = slope.reshape(len(theta), -1)
+        mean, slope = model(theta) + known, derivatives(model, theta)
         fisher = (slope / mean.ravel()) @ slope.T + np.diag(precision)
         score = slope @ (data / mean - 1).ravel() - precision * (theta - centre)
         step = np.linalg.solve(fisher, score)
@@ -91,7 +98,11 @@ def peak_excess(
     taps, smooth = smoothed(electrons, sigma)
     noise = correlate1d(correlate1d(variance, taps**2, axis=0, mode="reflect"), taps**2, axis=1, mode="reflect")
     shot = np.sum(taps**2) ** 2 * np.maximum(background, 0)
+    edges = [  # near an edge the mirror counts pixels twice: the weights of all pixels, squared
+        np.sum(correlate1d(np.eye(n), taps, axis=1, mode="reflect") ** 2, axis=0) / np.sum(taps**2)
+        for n in electrons.shape
+    ]
     skew = (threshold**2 - 1) / 6 * (np.sum(taps**3) / np.sum(taps**2)) ** 2
-    excess = smooth - background - skew - threshold * np.sqrt(shot + noise)
+    limit = skew + threshold * np.sqrt((shot + noise) * np.outer(*edges))
     highest = maximum_filter(smooth, 2 * separation + 1, mode="constant", cval=-np.inf)
-    return np.where(smooth == highest, excess, np.nan)
+    return np.where(smooth == highest, smooth - background - limit, np.nan)

@@ -36,6 +36,17 @@ def test_an_empty_frame_has_its_background_and_next_to_no_peaks(background: floa
     assert sum(len(find(image, threshold=3.0).pixel) for image in images) > 50
 
 
+def test_false_peaks_are_no_more_frequent_at_the_edge() -> None:
+    rng = np.random.default_rng(11)
+    at_edge = inside = 0
+    for _ in range(150):
+        pixel = find(expose(np.full((64, 64), 20.0), CAMERA, rng), threshold=3.5).pixel
+        near = ((pixel < 2) | (pixel > 61)).any(axis=1)
+        at_edge, inside = at_edge + near.sum(), inside + (~near).sum()
+    share = 1 - (60 / 64) ** 2
+    assert 0.5 * share < at_edge / (at_edge + inside) < 1.8 * share
+
+
 @pytest.mark.parametrize("per_frame", [20, 150, 300])
 def test_molecules_do_not_lift_the_background(per_frame: int) -> None:
     rng = np.random.default_rng(per_frame)

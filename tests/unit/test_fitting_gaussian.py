@@ -23,7 +23,7 @@ def test_the_error_function_and_the_exponential() -> None:
 
     for u in np.linspace(-5.9, 5.9, 201, dtype=np.float32):
         half_erf, density = gauss(u)
-        assert half_erf == pytest.approx(0.5 * erf(float(u)), abs=5e-7)
+        assert half_erf == pytest.approx(0.5 * erf(float(u)), abs=1e-6)
         assert density == pytest.approx(np.exp(-(float(u) ** 2)), rel=2e-4, abs=1e-9)
 
 

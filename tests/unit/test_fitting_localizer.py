@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
 from fitting_frames import expose, light, molecules, scatter
 from locstream.calibration.camera import CameraCalibration
 from locstream.errors import ConfigError, StackError
-from locstream.fitting import FitOptions, Localizer, warmup
+from locstream.fitting import FitOptions, Localizer
 from locstream.localizations import LOCALIZATION, Localizations
 
 CAMERA = CameraCalibration(100.0, 100.0, 0.46, 1.6)
@@ -30,11 +33,11 @@ def test_a_row_says_where_how_bright_and_in_which_frame() -> None:
     assert len(rows) == 1
     row = rows[0]
     assert row["frame"] == 7
-    assert row["x_nm"] == pytest.approx(7030, abs=4 * row["x_uncertainty_nm"])
-    assert row["y_nm"] == pytest.approx(2080, abs=4 * row["y_uncertainty_nm"])
-    assert row["photons"] == pytest.approx(5000, abs=4 * row["photons_uncertainty"])
-    assert row["background"] == pytest.approx(10, abs=4 * row["background_uncertainty"])
-    assert row["sigma_x_nm"] == row["sigma_y_nm"] == pytest.approx(130, abs=4 * row["sigma_x_uncertainty_nm"])
+    truth = {"x": 7030, "y": 2080, "sigma_x": 130, "sigma_y": 130}
+    for name, value in truth.items():
+        assert abs(row[f"{name}_nm"] - value) < 4 * row[f"{name}_uncertainty_nm"] < 40
+    assert abs(row["photons"] - 5000) < 4 * row["photons_uncertainty"] < 1000
+    assert abs(row["background"] - 10) < 4 * row["background_uncertainty"] < 10
     assert 0.4 < row["chi2"] < 1.8
     assert 1 < row["iterations"] < 20
     assert row["status"] == 0
@@ -176,9 +179,9 @@ def test_a_constant_frame_has_no_rows(shape: tuple[int, int], value: int) -> Non
 
 
 def test_a_stack_without_calibration_is_localized_by_its_own_noise() -> None:
-    """An EM camera nobody told of: the noise is eight times what its ADU would have as photons."""
+    """An EM camera nobody told of: its noise is near twenty times what its ADU would have as photons."""
     rng = np.random.default_rng(4)
-    truth = CameraCalibration(100.0, 200.0, 0.25, 1.0)
+    truth = CameraCalibration(100.0, 50.0, 0.05, 1.0)
     table = scatter(25, 128, 128, rng)
     table["photons"] += 600
     image = expose(light(table, 128, 128, sigma=1.3, background=20), truth, rng)
@@ -190,7 +193,7 @@ def test_a_stack_without_calibration_is_localized_by_its_own_noise() -> None:
     assert np.median(near) < 0.15
     known = localize(image, truth)
     photons = [np.median(r["photons"]) for r in (rows, known)]
-    assert photons[0] == pytest.approx(photons[1] / 0.25, rel=0.15), "photons are those of the calibration as it is"
+    assert photons[0] == pytest.approx(photons[1] / 0.05, rel=0.15), "photons are those of the calibration as it is"
 
 
 def test_no_frame_has_a_say_in_another() -> None:
@@ -222,7 +225,7 @@ def test_a_crowded_frame_neither_fails_nor_loses_any() -> None:
     rng = np.random.default_rng(0)
     image = rng.poisson(200, (256, 256)).astype(np.uint16)
     rows = localize(image, threshold=2.0)
-    assert len(rows) > 200
+    assert len(rows) > 100
     assert np.isfinite(rows["x_nm"]).all()
 
 
@@ -260,30 +263,36 @@ def test_what_is_no_frame_is_refused(image: np.ndarray, message: str) -> None:
 
 
 def test_a_calibration_too_small_for_the_frames_is_refused() -> None:
-    with pytest.raises(ConfigError, match="do not|need"):
+    with pytest.raises(ConfigError, match="the frames need 96 × 64 px"):
         Localizer(CameraCalibration(100.0, np.zeros((32, 32), np.float32)), 64, 96, FitOptions())
 
 
 def test_warmup_leaves_nothing_to_compile_for_the_defaults() -> None:
-    from locstream.fitting import detect, gaussian, noise, overlaps, spots, table
+    """In a process of its own: which kernels the tests have compiled before does not count there."""
+    done = subprocess.run([sys.executable, "-c", WARM], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True"] * 6
 
-    kernels = [
-        detect.find_peaks,
-        gaussian.fit_boxes,
-        noise.noise_ratio,
-        overlaps.resolve_overlaps,
-        spots.cut_spots,
-        table.write_rows,
-    ]
-    warmup()
-    compiled = [len(k.signatures) for k in kernels]
-    assert all(compiled)
-    full = np.ones((64, 96), np.float32)
-    image = frame_of(scatter(60, 64, 96, np.random.default_rng(0)))
-    localize(image)
-    localize(
-        image,
-        CameraCalibration(130.0, 100 * full, full, full, em_gain=100, quantum_efficiency=0.9, saturation_adu=60_000),
-    )
-    localize(np.frombuffer(image.tobytes(), np.uint16).reshape(image.shape), CameraCalibration(100.0))
-    assert [len(k.signatures) for k in kernels] == compiled
+
+WARM = """
+import numpy as np
+from locstream.calibration.camera import CameraCalibration
+from locstream.fitting import FitOptions, Localizer, detect, gaussian, noise, overlaps, spots, table, warmup
+
+kernels = [detect.find_peaks, gaussian.fit_boxes, noise.noise_ratio, overlaps.resolve_overlaps, spots.cut_spots]
+kernels.append(table.write_rows)
+warmup()
+compiled = [len(k.signatures) for k in kernels]
+full = np.ones((64, 96), np.float32)
+frame = np.random.default_rng(0).poisson(120, (64, 96)).astype(np.uint16)
+frame[20:23, 20:23] += 2000
+frame[20:23, 24:27] += 2000
+for camera in (
+    CameraCalibration(100.0),
+    CameraCalibration(130.0, 100 * full, full, full, em_gain=100, quantum_efficiency=0.9, saturation_adu=60_000),
+    CameraCalibration(130.0, 100 * full, 30 * full, full),
+):
+    for image in (frame, np.frombuffer(frame.tobytes(), np.uint16).reshape(frame.shape)):
+        assert len(Localizer(camera, 64, 96, FitOptions(threshold=4))(image, 0)) > 0
+for k, before in zip(kernels, compiled):
+    print(before > 0 and len(k.signatures) == before)
+"""

@@ -71,6 +71,9 @@ class MatchedFilter(NamedTuple):
         threshold² times the variance of the smoothed image without light, of the shape of `Sensor.variance`.
     tile_noise
         Variance of a typical pixel without light in each background tile.
+    edge_rows, edge_columns
+        How much larger the variance of the smoothed image is in each row and column than in the middle, shapes
+        (height,) and (width,): near an edge the mirror counts pixels twice.
     """
 
     taps: Floats
@@ -78,6 +81,8 @@ class MatchedFilter(NamedTuple):
     skew: np.float32
     noise: Floats
     tile_noise: Floats
+    edge_rows: Floats
+    edge_columns: Floats
 
 
 U = np.uintp
@@ -144,12 +149,12 @@ def _between_tiles(position: int, length: int, tiles: int) -> tuple[int, np.floa
 
 
 @_jit
-def _spread_columns(tiles: Floats, row: int, before: Ints, part: Floats, out: Floats) -> None:
-    """Interpolate one row of tiles to every column of the frame."""
-    last = tiles.shape[1] - 1
-    for x in range(U(out.shape[0])):
-        left, right = tiles[row, U(before[x])], tiles[row, U(min(before[x] + 1, last))]
-        out[x] = left + part[x] * (right - left)
+def _spread_columns(tiles: Floats, row: int, before: Ints, part: Floats, lines: Floats) -> None:
+    """Interpolate one row of tiles, or the last, to every column of the frame."""
+    source, line, last = min(row, tiles.shape[0] - 1), row % 2, tiles.shape[1] - 1
+    for x in range(U(lines.shape[1])):
+        left, right = tiles[source, U(before[x])], tiles[source, U(min(before[x] + 1, last))]
+        lines[line, x] = left + part[x] * (right - left)
 
 
 @_jit
@@ -206,8 +211,8 @@ def _smooth_along(padded: Floats, taps: Floats, smooth: Floats, row: int) -> Non
 def _mark(
     smooth: Floats,
     row: int,
-    above: Floats,
-    below: Floats,
+    lines: Floats,
+    tile_row: int,
     part: np.float32,
     shot: np.float32,
     skew: np.float32,
@@ -216,9 +221,9 @@ def _mark(
     marks: npt.NDArray[np.uint8],
 ) -> None:
     """Mark the maxima of a row that exceed the background by its noise; squares spare the root."""
-    noise_row = y % noise.shape[0]
-    for x in range(U(above.shape[0])):
-        background = above[x] + part * (below[x] - above[x])
+    above, below, noise_row = tile_row % 2, (tile_row + 1) % 2, y % noise.shape[0]
+    for x in range(U(lines.shape[1])):
+        background = lines[above, x] + part * (lines[below, x] - lines[above, x])
         value = smooth[row, x + U(MARGIN)]
         height = max(value - background - skew, np.float32(0))
         high = height * height > shot * max(background, np.float32(0)) + noise[noise_row, x]
@@ -243,20 +248,32 @@ def _is_maximum(smooth: Floats, y: int, x: int, height: int, separation: int) ->
 
 
 @_jit
-def find_peaks(image: Image, camera: Sensor, matched: MatchedFilter, separation: int, peaks: Peaks) -> int:
-    """Find the peaks of a frame; see `Detector`.
+def _scan(
+    image: Image,
+    offset: Floats,
+    scale: Floats,
+    tiles: Floats,
+    taps: Floats,
+    shot: np.float32,
+    skew: np.float32,
+    noise: Floats,
+    edge_rows: Floats,
+    edge_columns: Floats,
+    separation: int,
+    peak_pixel: Ints,
+    peak_height: Floats,
+    peak_background: Floats,
+) -> int:
+    """Stream the rows of a frame through the filter and keep its peaks; return how many there are.
 
-    Returns their number. Where there is no room for so many, the rest was counted and not kept: call again with more.
+    The arrays come one by one, not in tuples: of those numba would count the references at every use.
     """
-    offset, scale, _ = camera
-    taps, shot, skew, noise, tile_noise = matched
-    peak_pixel, peak_height, peak_background = peaks
     height, width = image.shape
-    tiles = background_tiles(image, offset, scale, tile_noise)
-    above, below = np.empty(width, np.float32), np.empty(width, np.float32)
     before, part_x = np.empty(width, np.int32), np.empty(width, np.float32)
     for x in range(width):
         before[x], part_x[x] = _between_tiles(x, width, tiles.shape[1])
+    lines = np.empty((2, width), np.float32)  # background along the middles of two rows of tiles
+    _spread_columns(tiles, 0, before, part_x, lines)
     tile_row = -1
     electrons = np.empty((2 * REACH_PX + 1, width), np.float32)
     padded = np.empty(width + 2 * MARGIN, np.float32)
@@ -275,12 +292,9 @@ def find_peaks(image: Image, camera: Sensor, matched: MatchedFilter, separation:
             _smooth_along(padded, taps, smooth, y % ring)
             first, part = _between_tiles(y, height, tiles.shape[0])
             if first != tile_row:
-                above, below = below, above
-                if tile_row < 0:
-                    _spread_columns(tiles, first, before, part_x, above)
-                _spread_columns(tiles, min(first + 1, tiles.shape[0] - 1), before, part_x, below)
                 tile_row = first
-            _mark(smooth, y % ring, above, below, part, shot, skew, noise, y, marks)
+                _spread_columns(tiles, first + 1, before, part_x, lines)
+            _mark(smooth, y % ring, lines, first, part, shot, skew, noise, y, marks)
         middle = y - separation  # the last row whose neighbours are known
         if middle < 0:
             continue
@@ -289,14 +303,34 @@ def find_peaks(image: Image, camera: Sensor, matched: MatchedFilter, separation:
             if words[row, U(word)] == 0:
                 continue
             for x in range(8 * word, min(8 * word + 8, width)):
-                if marks[row, U(x)] and _is_maximum(smooth, middle, x, height, separation):
-                    if n < peak_pixel.shape[0]:
-                        background = _background_at(tiles, middle, x, height, width)
-                        peak_pixel[n, 0], peak_pixel[n, 1] = middle, x
-                        peak_height[n] = smooth[row, MARGIN + x] - background
-                        peak_background[n] = background
-                    n += 1
+                if not (marks[row, U(x)] and _is_maximum(smooth, middle, x, height, separation)):
+                    continue
+                background = _background_at(tiles, middle, x, height, width)
+                excess = smooth[row, MARGIN + x] - background
+                variance = shot * max(background, 0.0) + noise[middle % noise.shape[0], x]
+                if max(excess - skew, 0.0) ** 2 <= variance * edge_rows[middle] * edge_columns[x]:
+                    continue
+                if n < peak_pixel.shape[0]:
+                    peak_pixel[n, 0], peak_pixel[n, 1] = middle, x
+                    peak_height[n], peak_background[n] = excess, background
+                n += 1
     return n
+
+
+@_jit
+def find_peaks(image: Image, camera: Sensor, matched: MatchedFilter, separation: int, peaks: Peaks) -> int:
+    """Find the peaks of a frame; see `Detector`.
+
+    Returns their number. Where there is no room for so many, the rest was counted and not kept: call again with more.
+    """
+    offset, scale, _ = camera
+    taps, shot, skew, noise, tile_noise, edge_rows, edge_columns = matched
+    pixel, height, background = peaks
+    tiles = background_tiles(image, offset, scale, tile_noise)
+    return _scan(
+        image, offset, scale, tiles, taps, shot, skew, noise, edge_rows, edge_columns, separation, pixel, height,
+        background,
+    )  # fmt: skip
 
 
 @_jit
@@ -345,6 +379,8 @@ class Detector:
             skew=np.float32((threshold**2 - 1) / 6 * (np.sum(taps**3) / np.sum(taps**2)) ** 2),
             noise=(threshold**2 * _smooth(camera.variance, taps**2)).astype(np.float32),
             tile_noise=_tile_medians(camera.variance, height, width),
+            edge_rows=_edge_variance(taps, height),
+            edge_columns=_edge_variance(taps, width),
         )
 
     def __call__(self, image: Image, camera: Sensor) -> Peaks:
@@ -377,6 +413,15 @@ def _smooth(values: Floats, taps: npt.NDArray[np.float64]) -> npt.NDArray[np.flo
     for j, tap in enumerate(taps):
         down += tap * (padded[j : j + rows] if rows > 1 else padded[REACH_PX])
     return sum((tap * down[:, i : i + columns] for i, tap in enumerate(taps)), np.zeros((rows, columns)))
+
+
+def _edge_variance(taps: npt.NDArray[np.float64], length: int) -> Floats:
+    """Return the variance of smoothed noise along an axis mirrored at its ends, in parts of that in the middle."""
+    n = min(length, 4 * REACH_PX)  # enough to hold both ends
+    impulses = np.pad(np.eye(n), ((0, 0), (REACH_PX, REACH_PX)), mode="symmetric")
+    response = sum((tap * impulses[:, i : i + n] for i, tap in enumerate(taps)), np.zeros((n, n)))
+    ends = np.sum(response**2, axis=0) / np.sum(taps**2)
+    return np.concatenate([ends[: n // 2], np.ones(length - n), ends[n // 2 :]]).astype(np.float32)
 
 
 def _tile_medians(values: Floats, height: int, width: int) -> Floats:

@@ -301,8 +301,8 @@ def _step(w: Floats, max_sigma: np.float32) -> None:
         z2 = _clip(y2 * q2 - l32 * z3 - l42 * z4, np.float32(-0.5) * n, n)
         z1 = y1 * q1 - l21 * z2 - l31 * z3 - l41 * z4
         z0 = y0 * q0 - l10 * z1 - l20 * z2 - l30 * z3 - l40 * z4
-        # Where steps shrink by a factor q the way that is left is 1 / (1 - q) of a step: more than one where they creep,
-        # less where they swing about the solution.
+        # Where steps shrink by a factor q the way that is left is 1 / (1 - q) of a step: more than one where they
+        # creep, less where they swing about the solution.
         p0, p1, p2, p3 = (
             w[(LAST + 0) * LANES + lane],
             w[(LAST + 1) * LANES + lane],

@@ -22,12 +22,8 @@ from locstream.stacks.source import Image
 
 NEVER_SATURATED_ADU = 65_536.0
 NOISE_STEPS = 4
-"""The noise of a frame is told in this many steps an octave."""
-AGREES_WITHIN_STEPS = 2
-"""A calibration is believed where the noise of the frame is within so many steps of it: between 0.65 and 1.54 times
-what it calls for."""
+"""Where a frame has more noise than its camera should, it is told in this many steps an octave, up to `MOST_STEPS`."""
 MOST_STEPS = 12 * NOISE_STEPS
-LEAST_RATIO = 2**-12
 
 
 class _Camera(NamedTuple):
@@ -119,11 +115,10 @@ class Localizer:
     def _camera_for(self, image: Image) -> _Camera:
         """Return the camera as the noise of the frame shows it."""
         ratio, light = noise_ratio(image, self._sensor)
-        steps = round(NOISE_STEPS * math.log2(max(ratio, LEAST_RATIO)))
-        if steps > AGREES_WITHIN_STEPS:
-            return self._noisier(min(steps, MOST_STEPS))
+        if ratio > 1:
+            return self._noisier(min(round(NOISE_STEPS * math.log2(ratio)), MOST_STEPS))
         camera = self._noisier(0)
-        if steps < -AGREES_WITHIN_STEPS:
+        if ratio < 1:
             # Light cannot be quieter than Poisson noise: part of what is taken for light is the camera's offset.
             offset, scale, variance = camera.sensor
             return camera._replace(sensor=Sensor(offset + np.float32((1 - ratio) * light) / scale, scale, variance))

@@ -59,6 +59,6 @@ def sensor(calibration: CameraCalibration, height: int, width: int) -> Sensor:
     variance = (read_noise**2 + electrons**2 / 12) / excess**2
 
     def spread(values: npt.ArrayLike) -> Floats:
-        return np.ascontiguousarray(np.broadcast_to(np.asarray(values, np.float32), shape))
+        return np.array(np.broadcast_to(np.asarray(values, np.float32), shape), order="C")
 
     return Sensor(spread(region.offset_adu), spread(electrons / excess), spread(variance))

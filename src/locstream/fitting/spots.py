@@ -48,7 +48,25 @@ def room_for_spots(peaks: int, box: int) -> Spots:
     return Spots(np.empty((peaks, 2), np.int32), counts, known, np.empty((peaks, 5), np.float32))
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+_jit = numba.njit(cache=True, nogil=True, error_model="numpy")
+
+
+@_jit
+def _centroid(
+    counts: Floats, known: Floats, n: int, box: int, row: int, column: int, background: float
+) -> tuple[float, float]:
+    """Return the centre of the light above the background around a pixel of the box: column, row."""
+    total = moment_x = moment_y = 0.0
+    for j in range(max(row - CENTROID_PX, 0), min(row + CENTROID_PX + 1, box)):
+        for i in range(max(column - CENTROID_PX, 0), min(column + CENTROID_PX + 1, box)):
+            above = max(counts[n, j * box + i] - known[n, j * box + i] - background, 0.0)
+            total += above
+            moment_x += above * i
+            moment_y += above * j
+    return (moment_x / total, moment_y / total) if total > 0 else (float(column), float(row))
+
+
+@_jit
 def cut_spots(
     image: Image,
     camera: Sensor,
@@ -64,12 +82,11 @@ def cut_spots(
     corner, counts, known, start = spots
     rows, columns = image.shape
     for n in range(peaks.pixel.shape[0]):
-        peak_y, peak_x, background = peaks.pixel[n, 0], peaks.pixel[n, 1], peaks.background[n]
-        top = min(max(peak_y - box // 2, 0), rows - box)
-        left = min(max(peak_x - box // 2, 0), columns - box)
+        row, column, background = peaks.pixel[n, 0], peaks.pixel[n, 1], peaks.background[n]
+        top = min(max(row - box // 2, 0), rows - box)
+        left = min(max(column - box // 2, 0), columns - box)
         corner[n, 0], corner[n, 1] = top, left
-        total = moment_x = moment_y = np.float32(0)
-        saturated = False
+        highest = np.uint16(0)
         for j in range(box):
             y = top + j
             offset_row, scale_row, variance_row = y % offset.shape[0], y % scale.shape[0], y % variance.shape[0]
@@ -78,16 +95,10 @@ def cut_spots(
                 light = (np.float32(image[y, x]) - offset[offset_row, x]) * scale[scale_row, x]
                 known[n, j * box + i] = variance[variance_row, x]
                 counts[n, j * box + i] = light + variance[variance_row, x]
-                saturated |= image[y, x] >= saturation_adu
-                if abs(y - peak_y) <= CENTROID_PX and abs(x - peak_x) <= CENTROID_PX:
-                    above = max(light - background, np.float32(0))
-                    total += above
-                    moment_x += above * np.float32(i)
-                    moment_y += above * np.float32(j)
-        if saturated:
-            counts[n, 0] = np.nan
-        start[n, X] = moment_x / total if total > 0 else np.float32(peak_x - left)
-        start[n, Y] = moment_y / total if total > 0 else np.float32(peak_y - top)
+                highest = max(highest, image[y, x])
+        start[n, X], start[n, Y] = _centroid(counts, known, n, box, row - top, column - left, background)
         start[n, PHOTONS] = max(peaks.height[n] * photons_per_height, np.float32(1))
         start[n, SIGMA] = sigma
         start[n, BACKGROUND] = max(background, np.float32(0.1))
+        if highest >= saturation_adu:
+            counts[n, 0] = np.nan
