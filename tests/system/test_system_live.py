@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 from collections.abc import Callable
@@ -15,6 +16,7 @@ import tifffile
 
 from locstream.errors import ResultsError
 from locstream.results.reader import ResultsReader, read_results
+from locstream.stacks.live_frames import read_pages_info
 
 pytestmark = pytest.mark.system
 
@@ -144,7 +146,17 @@ def test_workers_that_are_killed_lose_no_frame(
     assert json.loads((folder / f"{folder.name}_summary.json").read_text())["frames"]["fitted"] == 500
 
 
-def test_a_killed_run_is_recovered_with_every_committed_frame(
+def recorders(pid: int) -> list[psutil.Process]:
+    """Return the recorder of an acquisition that runs."""
+    found = []
+    for child in psutil.Process(pid).children():
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+            if "locstreamd.record.recorder" in child.cmdline():
+                found.append(child)
+    return found
+
+
+def test_a_killed_run_is_recovered_with_every_recorded_frame(
     tmp_path: Path, locstream: Callable[..., object], wait_until: Callable[..., None]
 ) -> None:
     run = locstream("demo", "--frames", "100000", "--size", "64", "--fps", "200")
@@ -153,36 +165,82 @@ def test_a_killed_run_is_recovered_with_every_committed_frame(
     children = psutil.Process(run.process.pid).children(recursive=True)
     run.process.kill()
     run.finish()
-    _, alive = psutil.wait_procs(children, timeout=20)
-    assert not alive, "workers and recorder end with the acquisition"
     folder = demo_folder(tmp_path)
     recover = locstream("recover", folder)
     assert recover.finish() == 0, recover.err
+    assert not psutil.wait_procs(children, timeout=20)[1], "workers and recorder end with the acquisition"
     name = folder.name
     results = read_results(folder / f"{name}_locs.hdf5")
-    assert len(results.frames) >= n
-    assert results.frames["frame"].tolist() == list(range(len(results.frames)))
-    assert len(results.table) == results.frames["rows"].sum()
     with tifffile.TiffFile(folder / f"{name}.ome.tif") as stack:
-        assert len(stack.pages) >= len(results.frames)
-    assert json.loads((folder / f"{name}_summary.json").read_text())["outcome"] == "faulted"
-    assert not list(folder.glob("*.live.*"))
-    before = {p: p.stat().st_mtime_ns for p in folder.iterdir()}
+        pages = len(stack.pages)
+    assert len(results.frames) == pages >= n, "what was recorded and not fitted has been fitted"
+    assert results.frames["frame"].tolist() == list(range(pages))
+    assert len(results.table) == results.frames["rows"].sum()
+    summary = json.loads((folder / f"{name}_summary.json").read_text())
+    assert summary["outcome"] == "recovered"
+    assert summary["frames"]["fitted"] == summary["frames"]["acquired"] == pages
+    assert sorted(path.name.removeprefix(name) for path in folder.iterdir()) == [
+        ".ome.tif", "_locs.hdf5", "_locs.yaml", "_recon.ome.tif", "_recon.png", "_summary.json",
+    ]  # fmt: skip
+    before = {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in folder.iterdir()}
     again = locstream("recover", folder)
     assert again.finish() == 0
     assert "nothing to recover" in again.out
-    assert {p: p.stat().st_mtime_ns for p in folder.iterdir()} == before
+    assert {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in folder.iterdir()} == before
 
 
-def test_a_recorder_that_is_killed_ends_the_run_loudly_with_everything_safe(
+def test_an_acquisition_that_runs_is_left_alone_by_recover(
+    tmp_path: Path, locstream: Callable[..., object], wait_until: Callable[..., None]
+) -> None:
+    run = locstream("demo", "--frames", "300", "--size", "64", "--fps", "100")
+    wait_until(lambda: committed(tmp_path) > 20, what="the first frames")
+    folder = demo_folder(tmp_path)
+    recover = locstream("recover", folder)
+    assert recover.finish() == 0, recover.err
+    assert f"{folder.name}: left alone" in recover.out
+    assert f"process {run.process.pid}" in recover.out
+    assert run.finish() == 0, run.err
+    summary = json.loads((folder / f"{folder.name}_summary.json").read_text())
+    assert (summary["outcome"], summary["frames"]["fitted"]) == ("complete", 300)
+
+
+def test_a_recorder_that_is_killed_again_and_again_costs_no_frame(
+    tmp_path: Path, locstream: Callable[..., object], wait_until: Callable[..., None]
+) -> None:
+    run = locstream("demo", "--frames", "600", "--size", "96", "--fps", "150")
+    for threshold in (20, 150, 300, 400):
+        wait_until(lambda t=threshold: committed(tmp_path) > t, what=f"{threshold} frames")
+        wait_until(lambda: recorders(run.process.pid), timeout_s=2, what="another recorder")
+        recorders(run.process.pid)[0].kill()
+    assert run.finish() == 0, run.err
+    folder = demo_folder(tmp_path)
+    stack = folder / f"{folder.name}.ome.tif"
+    assert read_pages_info(stack).numbers.tolist() == list(range(600))
+    times_s = read_pages_info(stack).times_s
+    results = read_results(folder / f"{folder.name}_locs.hdf5")
+    assert results.frames["frame"].tolist() == list(range(600))
+    np.testing.assert_array_equal(results.frames["time_s"], times_s)
+    summary = json.loads((folder / f"{folder.name}_summary.json").read_text())
+    assert summary["outcome"] == "complete"
+    assert summary["frames"]["fitted"] == summary["frames"]["acquired"] == 600
+    assert any("died 4 times" in warning for warning in summary["warnings"])
+
+
+def test_a_recorder_that_dies_at_once_each_time_ends_the_run_loudly_with_everything_safe(
     tmp_path: Path, locstream: Callable[..., object], wait_until: Callable[..., None]
 ) -> None:
     run = locstream("demo", "--frames", "100000", "--size", "64")
     wait_until(lambda: committed(tmp_path) > 50, what="the first frames")
-    (recorder,) = [c for c in psutil.Process(run.process.pid).children() if "locstreamd.record.recorder" in c.cmdline()]
-    recorder.kill()
+
+    def killed_to_the_end() -> bool:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            for recorder in recorders(run.process.pid):
+                recorder.kill()
+        return run.process.poll() is not None
+
+    wait_until(killed_to_the_end, what="the end of the run")
     assert run.finish() == 1
-    assert "raw stack ended unasked" in run.err
+    assert "raw stack ended unasked 6 times within 60 s" in run.err
     assert "Safe:" in run.err
     folder = demo_folder(tmp_path)
     summary = json.loads((folder / f"{folder.name}_summary.json").read_text())

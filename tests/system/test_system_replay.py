@@ -131,39 +131,3 @@ def test_a_run_is_never_overwritten(stack_file: Path, tmp_path: Path, locstream:
 def test_no_runtime_files_stay_behind(stack_file: Path, runtime: str, locstream: Callable[..., object]) -> None:
     assert locstream("replay", stack_file, "--config", "camera.toml", "--out", "out").finish() == 0
     assert list(Path(runtime).iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    ("arguments", "sentence"),
-    [
-        (["replay", "nothing.tif", "--pixel-size-nm", "100"], "nothing.tif"),
-        (["replay", "camera.toml", "--pixel-size-nm", "100"], "camera.toml"),
-        (["replay", "my cell.tif"], "pixel size"),
-        (["replay", "my cell.tif", "--pixel-size-nm", "-3"], "-3.0 nm"),
-        (["replay", "my cell.tif", "--pixel-size-nm", "100", "--fps", "0"], "fps"),
-        (["replay", "my cell.tif", "--config", "missing.toml"], "missing.toml"),
-        (["replay", "my cell.tif", "--config", "typo.toml"], "did you mean 'offset_adu'"),
-        (["replay", "my cell.tif", "--config", "source.toml"], "would be ignored"),
-        (["replay", "my cell.tif", "--pixel-size-nm", "100", "--out", "camera.toml"], "cannot be made"),
-        (["run", "camera.toml"], "names no source"),
-        (["run", "missing-cfg.toml"], "gone.cfg"),
-        (["fit", "my cell.tif", "--pixel-size-nm", "100", "--threads", "0"], "--threads 0"),
-        (["fit", "camera.toml", "--pixel-size-nm", "100"], "camera.toml"),
-        (["recover", "nowhere"], "not a folder"),
-        (["status"], "no acquisition is running"),
-        (["stop", "cell"], "'cell'"),
-        (["tail", "ipc:///tmp/locstream-nobody-listens", "--wait", "0.3"], "for 0.3 s"),
-    ],
-    ids=lambda v: " ".join(v) if isinstance(v, list) else None,
-)
-def test_bad_input_is_one_clear_message(
-    arguments: list[str], sentence: str, stack_file: Path, tmp_path: Path, locstream: Callable[..., object]
-) -> None:
-    (tmp_path / "typo.toml").write_text("[[camera]]\noffset = 100\n")
-    (tmp_path / "source.toml").write_text("[simulation]\n")
-    (tmp_path / "missing-cfg.toml").write_text("[micromanager]\nconfig_file = 'gone.cfg'\n")
-    command = locstream(*arguments)
-    assert command.finish() == 1
-    assert sentence in command.err
-    assert "Traceback" not in command.err
-    assert not list(tmp_path.glob("**/*_locs.hdf5"))

@@ -21,6 +21,7 @@ from locstreamd.service.show_config import show_config
 from locstreamd.service.sources import open_source
 
 DEMO_FRAMES = 2_500
+MAX_FPS = 100_000
 
 
 def demo(arguments: Sequence[str]) -> int:
@@ -36,6 +37,8 @@ def demo(arguments: Sequence[str]) -> int:
         "--out", type=Path, default=Path("demo-output"), help="folder for the run's own folder (%(default)s)"
     )
     given = parser.parse_args(arguments)
+    if not 0 < given.fps <= MAX_FPS:
+        raise ConfigError(f"--fps {given.fps:g} is outside 0 … {MAX_FPS:,} frames/s", safe="nothing was started")
     name = f"demo-{time.strftime('%Y%m%d-%H%M%S')}"
     overrides: dict[str, object] = {
         "acquisition.name": name,
