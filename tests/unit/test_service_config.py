@@ -54,6 +54,14 @@ def test_the_file_wins_over_defaults_and_the_command_line_over_the_file(tmp_path
         ("[micromanager]\nconfig_file = 'a.cfg'\n[simulation]\n", r"one of them would be ignored"),
         ("[[camera]]\nquantum_efficiency = 1.5", r"camera\.0\.quantum_efficiency = 1\.5"),
         ("[results]\ncommit_hz = 0", r"results\.commit_hz = 0"),
+        (
+            "[[camera]]\ncalibration = 'a.h5'\ngain_e_per_adu = 1.0\nem_gain = 1.0",
+            r"camera\.0: gain_e_per_adu and em_gain would be ignored: the calibration a\.h5 has its own",
+        ),
+        (
+            "[[camera]]\nmode = 'fast'",
+            r"camera\.0: mode chooses among stored calibrations, and no calibration is given",
+        ),
     ],
 )
 def test_each_mistake_is_one_sentence(tmp_path: Path, text: str, sentence: str) -> None:
@@ -87,6 +95,14 @@ def test_paths_count_from_the_configurations_own_folder(tmp_path: Path) -> None:
     assert config.camera[0].offset_adu == tmp_path / "maps" / "offset.npy"
     assert config.micromanager is not None
     assert config.micromanager.config_file == tmp_path / "scope.cfg"
+
+
+def test_a_stored_calibration_may_stand_beside_what_it_does_not_know(tmp_path: Path) -> None:
+    text = "[[camera]]\ncalibration = 'maps'\nmode = 'fast'\nquantum_efficiency = 0.8\npixel_size_nm = 100\n"
+    loaded = load_config(written(tmp_path, text))
+    assert loaded.config.camera[0].calibration == tmp_path / "maps"
+    again = load_config(written(tmp_path, show_config(loaded)))
+    assert again.config == loaded.config
 
 
 def test_what_is_shown_can_be_loaded_again_and_says_where_it_came_from(tmp_path: Path) -> None:

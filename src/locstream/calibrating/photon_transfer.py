@@ -2,28 +2,41 @@
 
 Photon noise gives a camera away: the variance of a pixel grows with its mean by ADU per electron,
 and is zero at the offset (Janesick, Photon Transfer, 2007; from a sample itself: Heintzmann et al., 2016).
-It is no substitute for a calibration: read noise is taken for photons, and blinking for noise.
+It is no substitute for a calibration: read noise is taken for photons, so that the offset comes out low.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from locstream.calibrating.noise import (
+    SQUARE_OF_VARIANCE,
+    VARIANCE_PER_MEDIAN,
+    Floats,
+    boxed,
+    central,
+    local_variance,
+    smoothed,
+)
+from locstream.stacks.source import Image
+
 MIN_FRAMES = 4
-BINS = 24
+"""Two halves with a difference of two frames in each."""
+MAX_SIDE_PX = 512
+"""Of larger frames the middle is enough."""
+GROUPS = 24
+MIN_GROUP_PX = 50
+MIN_LINE_GROUPS = 6
 SIGMA_PER_MAD = 1.4826
 """Standard deviation of normal noise, in units of its median absolute deviation."""
-SIGMA_PER_MEAN_ABS = 1.2533
-"""The same, in units of its mean absolute deviation."""
-BRIGHT = 0.9
-"""Pixels above this quantile of the mean are left out: there molecules blink."""
-MIN_RANGE = 0.1
-"""The variance must differ by so much, relative, over the field for its slope to be trusted."""
-MAX_SCATTER = 0.15
-"""And the line must not miss it by more than this, relative to that difference."""
+BLINK = 2.0
+"""A pixel that is brighter than its group by more standard deviations is lit by a molecule that comes and goes."""
+MAX_UNCERTAINTY = 0.06
+"""Relative standard error of the slope up to which the gain counts as measured."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +60,12 @@ class PhotonTransfer:
     measured: bool
 
 
-def estimate_from_frames(frames: npt.NDArray[np.uint16]) -> PhotonTransfer | None:
+def estimate_from_frames(frames: Image) -> PhotonTransfer | None:
     """Estimate offset and gain.
+
+    On simulated samples of many structures, densities and kinds of blinking, a gain that counts as measured
+    is within 15 % of the true one. 10 frames of 128 × 128 px will do where the background changes threefold
+    over the field, 50 where it changes twofold.
 
     Parameters
     ----------
@@ -61,56 +78,82 @@ def estimate_from_frames(frames: npt.NDArray[np.uint16]) -> PhotonTransfer | Non
     PhotonTransfer or None
         None where there is no noise to learn from.
     """
-    if len(frames) >= MIN_FRAMES:
-        mean, variance = _binned_noise(frames)
-        if (line := _noise_line(mean, variance)) is not None:
-            return line
-        level, noise = float(np.median(mean)), float(np.median(variance))
+    frames = central(frames, MAX_SIDE_PX)
+    if not len(frames) or min(frames.shape[1:]) < 3:
+        return None
+    if len(frames) < MIN_FRAMES:
+        pixels = frames.astype(np.float32)
+        level, noise = float(np.median(pixels)), VARIANCE_PER_MEDIAN * float(np.median(local_variance(pixels)))
     else:
-        level, noise = float(np.median(frames)), _spatial_noise(frames)
+        groups = _grouped_noise(frames)
+        if (line := _noise_line(groups)) is not None:
+            return line
+        level, noise = float(np.median(groups.mean)), float(np.median(groups.variance))
     if noise <= 0 or level <= 0:
         return None
     adu_per_e = max(1.0, noise / level)
-    return PhotonTransfer(round(max(0.0, level - noise / adu_per_e), 1), float(f"{1 / adu_per_e:.3g}"), measured=False)
+    return _rounded(max(0.0, level - noise / adu_per_e), adu_per_e, measured=False)
 
 
-def _noise_line(mean: npt.NDArray[np.float64], variance: npt.NDArray[np.float64]) -> PhotonTransfer | None:
+def _noise_line(noise: _Noise) -> PhotonTransfer | None:
     """Return what the slope of the noise says, None where the field is too even or the noise no line."""
-    slope, intercept = np.polyfit(mean, variance, 1)
-    spread = np.ptp(variance)
-    scatter = np.median(np.abs(variance - slope * mean - intercept))
-    if slope <= 0 or spread <= MIN_RANGE * np.median(variance) or scatter >= MAX_SCATTER * spread:
+    mean, variance = noise.mean, noise.variance
+    if len(mean) < MIN_LINE_GROUPS or not np.all(variance > 0) or not np.ptp(mean) > 0:
         return None
-    offset = np.median(mean) - np.median(variance) / slope
-    return PhotonTransfer(round(float(offset), 1), float(f"{1 / slope:.3g}"), measured=True) if offset >= 0 else None
+    weight = noise.values / variance**2  # the error of a variance is proportional to it
+    mean_0, variance_0 = np.average(mean, weights=weight), np.average(variance, weights=weight)
+    spread = np.sum(weight * (mean - mean_0) ** 2)
+    slope = np.sum(weight * (mean - mean_0) * (variance - variance_0)) / spread
+    residual = variance - variance_0 - slope * (mean - mean_0)
+    # Neighbours are alike in brightness and share their noise: their errors can follow a line of their own.
+    scatter = max(SQUARE_OF_VARIANCE, np.sum(weight * residual**2) / (len(mean) - 2))
+    if not np.sqrt(scatter / spread) < MAX_UNCERTAINTY * slope:
+        return None
+    offset = mean_0 - variance_0 / slope
+    return _rounded(max(0.0, offset), slope, measured=True)
 
 
-def _spatial_noise(frames: npt.NDArray[np.uint16]) -> float:
-    """Return the variance of the background, ADU², from second differences (Immerkær, 1996); 0 of tiny frames."""
-    pixels = frames.astype(np.float64)
-    if min(pixels.shape[1:]) < 3:
-        return 0.0
-    across = pixels[:, :, 2:] - 2 * pixels[:, :, 1:-1] + pixels[:, :, :-2]
-    both = across[:, 2:] - 2 * across[:, 1:-1] + across[:, :-2]
-    return float((SIGMA_PER_MAD * np.median(np.abs(both))) ** 2 / 36)
+class _Noise(NamedTuple):
+    """Groups of pixels with like means: mean, ADU, and variance, ADU², and from how many values they are."""
+
+    mean: npt.NDArray[np.float64]
+    variance: npt.NDArray[np.float64]
+    values: npt.NDArray[np.float64]
 
 
-def _binned_noise(frames: npt.NDArray[np.uint16]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return mean and variance, ADU and ADU², of groups of pixels with like means, from dark to bright.
+def _grouped_noise(frames: Image) -> _Noise:
+    """Return the noise of groups of pixels with like means.
 
-    Differences of consecutive frames know nothing of the sample's structure. A pixel's own deviation is a
-    median, so that blinks do not count; groups of pixels then make up for its coarse steps.
+    Three things keep molecules out, whose coming and going is no photon noise. The noise is that of
+    differences between frames, past a filter that passes little of anything as smooth as an image of a
+    molecule. Pixels that are brighter than their group, in the mean of the two frames, are left out; that
+    mean knows nothing of the difference, so photon noise is not cut. And what groups them is the other
+    half of the stack: pixels that were bright by chance, or by a molecule that is gone, do not form a group.
     """
-    mean = np.median(frames, axis=0).ravel().astype(np.float64)
-    steps = np.abs(np.diff(frames.astype(np.int32), axis=0)).reshape(len(frames) - 1, -1)
-    kept = np.argsort(mean)[: int(BRIGHT * mean.size)]
-    means, variances = [], []
-    for group in np.array_split(kept, BINS):
-        if group.size == 0:
-            continue
-        of_group = steps[:, group].ravel()
-        cut = 4 * SIGMA_PER_MAD * np.median(of_group)  # beyond 4 sigma it is a molecule, not noise
-        quiet = of_group[of_group <= cut] if cut else of_group
-        means.append(mean[group].mean())
-        variances.append(0.5 * (SIGMA_PER_MEAN_ABS * quiet.mean()) ** 2)
-    return np.array(means), np.array(variances)
+    middle = len(frames) // 2
+    halves = [frames[:middle].astype(np.float32), frames[middle:].astype(np.float32)]
+    found = []
+    for sorting, measuring in (halves, halves[::-1]):
+        brightness = boxed(np.median(sorting, axis=0))
+        level = smoothed((measuring[1:] + measuring[:-1]) / 2).reshape(len(measuring) - 1, -1)
+        noise = local_variance(np.diff(measuring, axis=0)).reshape(len(measuring) - 1, -1) / 2
+        groups = max(1, min(GROUPS, brightness.size // MIN_GROUP_PX))
+        members = np.array_split(np.argsort(brightness, axis=None), groups)
+        found += [_quiet(level[:, group].ravel(), noise[:, group].ravel()) for group in members]
+    return _Noise(*np.array(found).T)
+
+
+def _quiet(level: Floats, noise: Floats) -> tuple[float, float, int]:
+    """Return mean level and mean noise of a group, without what molecules add, and of how many values."""
+    median = np.median(level)
+    sigma = SIGMA_PER_MAD * np.median(median - level[level <= median])  # of the dark side: molecules only add
+    dark = level <= median + BLINK * sigma
+    return (
+        float(np.mean(level[dark], dtype=np.float64)),
+        float(np.mean(noise[dark], dtype=np.float64)),
+        int(np.count_nonzero(dark)),
+    )
+
+
+def _rounded(offset_adu: float, adu_per_e: float, *, measured: bool) -> PhotonTransfer:
+    return PhotonTransfer(round(float(offset_adu), 1), float(f"{1 / adu_per_e:.3g}"), measured)

@@ -58,7 +58,7 @@ class CameraCalibration:
         for name in MAPS:
             value = getattr(self, name)
             if isinstance(value, np.ndarray):
-                checked = np.ascontiguousarray(value, np.float32)
+                checked = np.array(value, np.float32, order="C")  # a copy: whose map it is may go on changing it
                 checked.flags.writeable = False
                 object.__setattr__(self, name, checked)
         self._check()
@@ -161,5 +161,8 @@ class CameraCalibration:
         for f in fields(self):
             value = getattr(self, f.name)
             h.update(f.name.encode())
-            h.update(value.astype("<f4").tobytes() if isinstance(value, np.ndarray) else repr(value).encode())
+            if isinstance(value, np.ndarray):
+                h.update(value.astype("<f4").tobytes())
+            else:
+                h.update(repr(value if value is None else float(value)).encode())
         return h.hexdigest()
