@@ -11,6 +11,8 @@ import numpy.typing as npt
 from locstream.localizations import Localizations, empty
 from locstream.results.frames import FrameOutcome, FrameRecords, frame_records
 from locstream.results.header import ResultsHeader
+from locstream.results.layout import LIVE
+from locstream.results.recover import Recovered, clean, recover_results
 
 HEIGHT, WIDTH, PIXEL_SIZE_NM = 48, 64, 130.0
 
@@ -47,6 +49,13 @@ def localizations(frames: npt.ArrayLike, seed: int = 0) -> Localizations:
 def names(folder: Path) -> list[str]:
     """What is in a folder, in order."""
     return sorted(path.name for path in folder.iterdir())
+
+
+def recover(folder: Path) -> list[Recovered]:
+    """Finish every live results file in a folder, and tidy up."""
+    found = [recover_results(live) for live in sorted(folder.glob(f"*{LIVE}"))]
+    clean(folder)
+    return found
 
 
 def batch(first: int, n_frames: int, *, seed: int = 0, per_frame: int = 20) -> tuple[Localizations, FrameRecords]:

@@ -44,7 +44,7 @@ def start_command(arguments: Sequence[str]) -> int:
 def _ask(verb: str, arguments: Sequence[str], description: str | None) -> Reply:
     parser = argparse.ArgumentParser(prog=f"locstream {verb}", description=description)
     parser.add_argument("name", nargs="?", help="name or id of the acquisition or service (default: the newest here)")
-    return ask(find(parser.parse_args(arguments).name).control, verb)
+    return ask(find(parser.parse_args(arguments).name, only=verb != "status").control, verb)
 
 
 def status_text(reply: Reply) -> str:

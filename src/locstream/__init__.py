@@ -16,17 +16,28 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from locstream.calibration import CameraCalibration
+    from locstream.calibration.astigmatism import AstigmatismCalibration, read_astigmatism
     from locstream.fitting.fit import fit
     from locstream.fitting.options import FitOptions
     from locstream.stacks.open import open_stack
 
-__all__ = ["CameraCalibration", "FitOptions", "__version__", "fit", "open_stack"]
+__all__ = [
+    "AstigmatismCalibration",
+    "CameraCalibration",
+    "FitOptions",
+    "__version__",
+    "fit",
+    "open_stack",
+    "read_astigmatism",
+]
 
 _HOMES = {
+    "AstigmatismCalibration": "locstream.calibration.astigmatism",
     "CameraCalibration": "locstream.calibration",
     "FitOptions": "locstream.fitting.options",
     "fit": "locstream.fitting.fit",
     "open_stack": "locstream.stacks.open",
+    "read_astigmatism": "locstream.calibration.astigmatism",
 }
 
 

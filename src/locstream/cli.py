@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import EntryPoint, entry_points
@@ -27,17 +28,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="locstream",
         description="Single-molecule localization microscopy while the camera is still running.",
-        epilog="`locstream VERB --help` says more.",
+        epilog=f"verbs: {', '.join(known)}. `locstream VERB --help` says more.",
     )
     parser.add_argument("--version", action="version", version=f"locstream {__version__}")
-    parser.add_argument("verb", choices=sorted(known), metavar="VERB", help=", ".join(sorted(known)))
-    parser.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    parser.add_argument("verb", choices=sorted(known), metavar="VERB", help="what to do")
+    parser.add_argument("rest", nargs=argparse.REMAINDER, metavar="…", help="what the verb is told")
     parsed = parser.parse_args(arguments)
     try:
         command: Command = known[parsed.verb].load()
         return command(parsed.rest)
     except LocstreamError as error:
         print(f"locstream {parsed.verb}: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read our output has gone
         return 1
     except KeyboardInterrupt:
         print(f"locstream {parsed.verb}: interrupted", file=sys.stderr)

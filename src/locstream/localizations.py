@@ -41,30 +41,41 @@ FIELDS: tuple[Field, ...] = (
     Field("status", "<u2", "1", "0 converged; otherwise a FitStatus"),
 )
 
+DEPTH_FIELDS: tuple[Field, ...] = (
+    Field("z_nm", "<f4", "nm", "depth, from where the image of a molecule is round; its sign as in the calibration"),
+    Field("z_uncertainty_nm", "<f4", "nm", "1 sigma of z_nm"),
+)
+"""What a table with depth has besides."""
+
 ORIGIN = "centre of pixel (0, 0)"
 """Where x_nm = y_nm = 0 lies."""
 
 LOCALIZATION = np.dtype([(f.name, f.dtype) for f in FIELDS])
 """The structured dtype of the table, packed, 60 bytes a row."""
 
+LOCALIZATION_3D = np.dtype([(f.name, f.dtype) for f in (*FIELDS, *DEPTH_FIELDS)])
+"""The same with depth, 68 bytes a row."""
+
 Localizations = npt.NDArray[np.void]
-"""A one-dimensional array of dtype `LOCALIZATION`."""
+"""A one-dimensional array of dtype `LOCALIZATION` or `LOCALIZATION_3D`."""
 
 
-def empty(n: int = 0) -> Localizations:
+def empty(n: int = 0, dtype: np.dtype[np.void] = LOCALIZATION) -> Localizations:
     """Return `n` rows of zeros.
 
     Parameters
     ----------
     n
         Number of rows.
+    dtype
+        `LOCALIZATION`, or `LOCALIZATION_3D` for a table with depth.
 
     Returns
     -------
     numpy.ndarray
-        Shape (n,), dtype `LOCALIZATION`.
+        Shape (n,).
     """
-    return np.zeros(n, LOCALIZATION)
+    return np.zeros(n, dtype)
 
 
 def precision_nm(table: Localizations) -> npt.NDArray[np.float64]:

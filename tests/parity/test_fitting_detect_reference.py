@@ -12,7 +12,7 @@ import pytest
 from fitting_frames import expose, light, scatter
 from fitting_reference import peak_excess
 from locstream.calibration.camera import CameraCalibration
-from locstream.fitting.detect import Detector, background_tiles
+from locstream.fitting.detect import Detector
 from locstream.fitting.sensor import sensor
 
 
@@ -57,8 +57,7 @@ def test_the_same_peaks(shape: tuple[int, int], per_pixel: bool, separation: int
     peaks = find(image, eyes)
 
     electrons = camera.photoelectrons(image).astype(float)
-    tiles = background_tiles(image, eyes.offset_adu, eyes.scale, find._filter.tile_noise)
-    background = background_map(tiles, *shape)
+    background = background_map(find.background_tiles, *shape)
     excess = peak_excess(
         electrons,
         np.broadcast_to(eyes.variance, shape),

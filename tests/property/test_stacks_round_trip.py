@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from locstream.errors import StackError
-from locstream.stacks.live import LiveStackWriter, read_page, repair_live_stack
+from locstream.stacks.live import LiveStackWriter, read_page
+from locstream.stacks.live_repair import repair_live_stack
 from locstream.stacks.ome import StackMetadata, finalize_ome_tiff
 from locstream.stacks.open import open_stack
 from locstream.stacks.source import SourceInfo

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from locstream.errors import ResultsError
 from locstream.formats.picasso import to_picasso
 from locstream.results.layout import live_path
 from locstream.results.reader import ResultsReader
-from locstream.results.recover import recover
-from results_example import PIXEL_SIZE_NM, batch, names
+from results_example import PIXEL_SIZE_NM, batch, names, recover
 
 pytestmark = pytest.mark.system
 
@@ -84,7 +84,7 @@ def test_a_file_that_may_not_grow_ends_at_the_last_commit(tmp_path: Path, limit:
     assert f"{batches * 5:,} frames with" in message
     assert names(tmp_path) == ["run.live.h5"]
     (found,) = recover(tmp_path)
-    assert (found.problem, found.frames, found.kept) == ("", batches * 5, None)
+    assert (found.frames, found.kept) == (batches * 5, None)
     check(found.path, batches)
 
 
@@ -97,12 +97,12 @@ def test_a_full_disk_costs_nothing_that_was_committed(small_disk: Path) -> None:
     check(live, batches)
 
     content = live.read_bytes()
-    (refused,) = recover(small_disk)
-    assert "locstream recover" in refused.problem
+    with pytest.raises(ResultsError) as refused:
+        recover(small_disk)
+    assert "locstream recover" in refused.value.todo
     assert live.read_bytes() == content
     assert names(small_disk) == ["ballast", "run.live.h5"]
 
     ballast.unlink()
     (found,) = recover(small_disk)
-    assert found.problem == ""
     check(found.path, batches)

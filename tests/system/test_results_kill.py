@@ -17,8 +17,7 @@ from locstream.formats.picasso import read_picasso, to_picasso
 from locstream.results.file import ResultsWriter
 from locstream.results.layout import live_path
 from locstream.results.reader import ResultsReader
-from locstream.results.recover import recover
-from results_example import PIXEL_SIZE_NM, batch, header, names
+from results_example import PIXEL_SIZE_NM, batch, header, names, recover
 
 pytestmark = pytest.mark.system
 
@@ -74,7 +73,7 @@ def kill_while_appending(nursery: Nursery, folder: Path, times: int) -> None:
         assert len(committed) > batches
         (found,) = recover(folder)
         check_recovered(found.path, len(committed))
-        assert (found.problem, found.repaired, found.trimmed_frames, found.kept) == ("", True, 0, None)
+        assert (found.repaired, found.trimmed_frames, found.kept) == (True, 0, None)
         assert recover(folder) == []
         for path in folder.iterdir():
             path.unlink()

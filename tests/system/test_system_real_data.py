@@ -83,7 +83,8 @@ def test_a_hamamatsu_stack_with_its_own_calibration_maps(
 ) -> None:
     """Big-endian .dax, a header that miscounts, per-pixel offset, gain and read noise."""
     folder = shared_data(f"{REAL}/sCMOS_STORM_hamamatsu_10x256x256")
-    offset_adu, variance_adu2, adu_per_e = np.load(folder / "calib.npy", allow_pickle=True, encoding="latin1")
+    maps = np.load(folder / "calib.npy", allow_pickle=True, encoding="latin1")
+    offset_adu, variance_adu2, adu_per_e = (np.asarray(m, float).T for m in maps)  # stored column by column
     np.save(tmp_path / "offset.npy", np.asarray(offset_adu, np.float32))
     np.save(tmp_path / "gain.npy", np.asarray(1 / adu_per_e, np.float32))
     np.save(tmp_path / "noise.npy", np.asarray(np.sqrt(variance_adu2) / adu_per_e, np.float32))

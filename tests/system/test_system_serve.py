@@ -174,7 +174,7 @@ def test_systemd_is_told(
         while not any("WATCHDOG=1" in m for m in messages):
             messages.append(manager.recv(4096).decode())
         assert "READY=1" in messages[0]
-        assert locstream("start", "--name", "x", "--frames", "60").finish() == 0
+        assert locstream("start", "--name", "x").finish() == 0
         while not any(m.startswith("STATUS=acquiring") for m in messages):
             messages.append(manager.recv(4096).decode())
         service.process.send_signal(signal.SIGTERM)

@@ -135,12 +135,14 @@ def test_a_frame_number_that_cannot_be_is_damage() -> None:
 
 
 def test_the_facts_given_are_the_facts_told() -> None:
-    s = summary(acquired_fps=99.5, fitted_fps=98.0, latency_p50_ms=6.6, latency_p99_ms=14.9)
+    speed = {"acquired_fps": 99.5, "fitted_fps": 98.0, "latency_p50_ms": 6.6, "latency_p99_ms": 14.9}
+    s = summary(**speed, committed_p50_ms=6.1, committed_p99_ms=14.2)
     assert s.software == f"locstream {locstream.__version__}"
     assert (s.source.camera, s.source.serial, s.source.width_px, s.source.height_px) == ("Andor iXon", "X-1", 512, 256)
     assert (s.source.pixel_size_nm, s.source.exposure_ms, s.source.interval_ms) == (107.0, 10.0, None)
     assert (s.speed.acquired_fps, s.speed.fitted_fps) == (99.5, 98.0)
     assert (s.speed.latency_p50_ms, s.speed.latency_p99_ms) == (6.6, 14.9)
+    assert (s.speed.committed_p50_ms, s.speed.committed_p99_ms) == (6.1, 14.2)
     assert s.started.timestamp() == STARTED
     assert s.duration_s == 612.5
     assert (s.frames.acquired, s.frames.fitted) == (50, 50)

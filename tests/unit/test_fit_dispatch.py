@@ -11,7 +11,7 @@ import zmq
 
 from locstream import __version__
 from locstream.calibration import CameraCalibration
-from locstream.errors import LocstreamError, MessageError
+from locstream.errors import MessageError
 from locstream.fitting import FitOptions
 from locstream.localizations import empty
 from locstream.results.frames import FrameOutcome
@@ -44,9 +44,11 @@ class FakeWorker:
                 taken.append(message.index)
         return taken
 
-    def answer(self, index: int, rows: int = 1) -> None:
-        """Send the result of a frame."""
-        self.socket.send_multipart(pack(Done(index=index, rows=rows, fit_ms=0.1), empty(rows).tobytes()))
+    def answer(self, index: int, rows: int = 1, number: int | None = None) -> None:
+        """Send the result of a frame; frames are numbered by tens."""
+        table = empty(rows)
+        table["frame"] = 10 * index if number is None else number
+        self.socket.send_multipart(pack(Done(index=index, rows=rows, fit_ms=0.1), table.tobytes()))
 
 
 class Bench:
@@ -184,15 +186,31 @@ def test_no_frame_runs_further_ahead_than_the_window(bench: Bench) -> None:
     assert worker.take()[-1] == WINDOW + 9
 
 
-def test_a_worker_of_another_version_is_refused_with_both(bench: Bench) -> None:
+def test_a_worker_of_another_version_is_sent_home_and_nobody_else_notices(bench: Bench) -> None:
     socket = bench.context.socket(zmq.DEALER)
     socket.linger = 0
     socket.connect(bench.endpoint)
     socket.send_multipart(pack(Join(pid=7, version="0.0.7", credits=1)))
     bench.dispatcher.socket.poll(1000)
-    with pytest.raises(LocstreamError, match=rf"0\.0\.7.*{__version__}"):
-        bench.dispatcher.receive()
+    assert bench.dispatcher.receive() == []
+    assert "0.0.7" in bench.dispatcher.last_refusal
+    assert __version__ in bench.dispatcher.last_refusal
+    assert socket.poll(1000)
+    assert isinstance(TO_WORKER.unpack(list(socket.recv_multipart()))[0], Leave)
+    assert bench.dispatcher.workers == 0
     socket.close()
+
+
+def test_rows_of_another_frame_are_refused(bench: Bench) -> None:
+    worker = bench.join(pid=1)
+    bench.dispatcher.send(0)
+    worker.take()
+    rows = empty(1)
+    rows["frame"] = 99
+    worker.socket.send_multipart(pack(Done(index=0, rows=1, fit_ms=0.1), rows.tobytes()))
+    worker.answer(1, number=10)
+    assert [s.index for s in bench.results(1)] == [1]
+    assert bench.dispatcher.rejected == 1
 
 
 def test_malformed_messages_are_counted_and_dropped(bench: Bench) -> None:

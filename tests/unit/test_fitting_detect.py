@@ -7,7 +7,7 @@ import pytest
 
 from fitting_frames import expose, light, molecules, scatter
 from locstream.calibration.camera import CameraCalibration
-from locstream.fitting.detect import Detector, Peaks, background_tiles
+from locstream.fitting.detect import Detector, Peaks
 from locstream.fitting.sensor import sensor
 
 CAMERA = CameraCalibration(100.0, 100.0, 0.46, 1.6)
@@ -21,7 +21,8 @@ def find(image: np.ndarray, camera: CameraCalibration = CAMERA, threshold: float
 def tiles_of(image: np.ndarray, camera: CameraCalibration = CAMERA) -> np.ndarray:
     eyes = sensor(camera, *image.shape)
     detector = Detector(eyes, *image.shape, sigma_px=1.3, threshold=5.0, separation_px=1)
-    return background_tiles(image, eyes.offset_adu, eyes.scale, detector._filter.tile_noise)
+    detector(image, eyes)
+    return detector.background_tiles
 
 
 @pytest.mark.parametrize("background", [2, 10, 50, 500])

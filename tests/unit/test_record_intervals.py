@@ -1,11 +1,13 @@
-"""Late frames are suspected losses; frames with a gap in their numbers are not counted twice."""
+"""Frames that take longer than they should hide lost ones; a late frame that is made up for does not."""
 
 from __future__ import annotations
+
+import random
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from locstreamd.record.intervals import LEARNED_FROM, IntervalWatch
+from locstreamd.record.intervals import WINDOW, IntervalWatch
 
 
 def watch(times: list[float], numbers: list[int] | None = None) -> int:
@@ -16,25 +18,30 @@ def watch(times: list[float], numbers: list[int] | None = None) -> int:
 
 
 def test_even_frames_are_not_suspicious() -> None:
-    assert watch([0.01 * i for i in range(500)]) == 0
+    assert watch([0.01 * i for i in range(2000)]) == 0
 
 
 def test_jitter_is_not_suspicious() -> None:
-    assert watch([0.01 * i + 0.002 * (i % 2) for i in range(500)]) == 0
+    rng = random.Random(3)
+    assert watch([0.01 * i + rng.uniform(0, 0.005) for i in range(2000)]) == 0
+
+
+def test_a_late_frame_that_is_made_up_for_is_not_suspicious() -> None:
+    """A busy computer: the time is taken late, the frames after it come at once."""
+    for late in range(40, 160):
+        times = [0.01 * i for i in range(400)]
+        for k in range(8):
+            times[late + k] = max(times[late + k], times[late] + 0.08)
+        assert watch(times) == 0, late
 
 
 def test_missing_frames_are_counted_by_the_time_they_would_have_taken() -> None:
-    times = [0.01 * i for i in range(200) if i not in (120, 121, 122)]
+    times = [0.01 * i for i in range(400) if i not in (120, 121, 122)]
     assert watch(times) == 3
 
 
-def test_losses_while_it_still_learns_are_counted_too() -> None:
-    times = [0.01 * i for i in range(200) if i != 7]
-    assert watch(times) == 1
-
-
 def test_a_gap_in_the_numbers_is_left_to_the_ledger() -> None:
-    numbers = [i for i in range(200) if i not in (120, 121)]
+    numbers = [i for i in range(400) if i not in (120, 121)]
     assert watch([0.01 * i for i in numbers], numbers) == 0
 
 
@@ -43,10 +50,9 @@ def test_too_few_frames_say_nothing() -> None:
 
 
 def test_a_clock_that_stands_still_says_nothing() -> None:
-    assert watch([5.0] * (LEARNED_FROM + 20)) == 0
+    assert watch([5.0] * (3 * WINDOW)) == 0
 
 
 @given(st.sets(st.integers(60, 380), max_size=10))
 def test_any_single_losses_are_found(lost: set[int]) -> None:
-    lost = {i for i in lost if i + 1 not in lost}
-    assert watch([0.02 * i for i in range(400) if i not in lost]) == len(lost)
+    assert watch([0.02 * i for i in range(600) if i not in lost]) == len(lost)

@@ -14,7 +14,7 @@ import pytest
 from locstream.errors import ResultsError
 from locstream.formats.picasso import PICASSO, from_picasso, to_picasso
 from locstream.localizations import empty
-from locstream.results import file as results_file
+from locstream.results import live_file
 from locstream.results.file import ResultsWriter
 from locstream.results.frames import FRAME_RECORD, FrameOutcome, frame_records
 from locstream.results.layout import DRIFT_RECORD, acquisition_name, final_path, live_path, lock_path
@@ -219,7 +219,7 @@ def test_a_failed_creation_leaves_no_lock(path: Path, monkeypatch: pytest.Monkey
     def refuse(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(results_file, "create_tables", refuse)
+    monkeypatch.setattr(live_file, "create_tables", refuse)
     with pytest.raises(ResultsError, match=r"cannot be created: .*No space left"):
         ResultsWriter(path, header())
     assert names(path.parent) == []
@@ -295,6 +295,8 @@ def test_fsync_happens_when_it_is_due(path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(os, "fsync", synced.append)
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     with ResultsWriter(path, header(), fsync_interval_s=2.0) as writer:
+        assert len(synced) == 2, "the new file, and its name in the folder"
+        synced.clear()
         writer.append(*one_frame(0))
         assert synced == []
         now[0] += 2

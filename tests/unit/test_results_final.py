@@ -14,6 +14,7 @@ from locstream.errors import ResultsError
 from locstream.formats.picasso import read_picasso, to_picasso
 from locstream.localizations import empty
 from locstream.results import final as results_final
+from locstream.results import live_file
 from locstream.results.file import ResultsWriter
 from locstream.results.final import finalize, write_picasso_file
 from locstream.results.frames import FRAME_RECORD, FrameOutcome, frame_records
@@ -108,6 +109,7 @@ def test_rows_go_through_memory_in_blocks(live: Path, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(ResultsReader, "stored_rows", note)
     monkeypatch.setattr(results_final, "BLOCK_ROWS", 500)
+    monkeypatch.setattr(live_file, "BLOCK_ROWS", 500)
     final = finish(live)
     monkeypatch.undo()
     assert max(asked) == 500

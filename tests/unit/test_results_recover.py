@@ -8,13 +8,16 @@ import h5py
 import numpy as np
 import pytest
 
+from locstream.errors import ResultsError
 from locstream.formats.picasso import read_picasso, to_picasso
-from locstream.results import recover as results_recover
+from locstream.results import whole_frames
 from locstream.results.file import ResultsWriter
 from locstream.results.layout import final_path, live_path, lock_path, part_path
+from locstream.results.lock import FileInUseError
 from locstream.results.reader import ResultsReader
-from locstream.results.recover import recover
-from results_example import PIXEL_SIZE_NM, batch, header, names
+from locstream.results.recover import clean
+from locstream.results.repair import clear_flags
+from results_example import PIXEL_SIZE_NM, batch, header, names, recover
 
 ROWS, FRAMES = batch(4, 100)
 
@@ -33,7 +36,7 @@ def cut_off(folder: Path, name: str = "run", **changes: object) -> Path:
 
 def damage(path: Path, **lengths: int) -> None:
     """Open the file as its library does, and change the length of tables."""
-    results_recover.clear_flags(path)
+    clear_flags(path)
     with h5py.File(path, "r+") as file:
         for name, length in lengths.items():
             file["locs" if name == "locs" else f"locstream/{name}"].resize((length,))
@@ -46,14 +49,13 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_a_cut_off_file_is_finished(tmp_path: Path) -> None:
     cut_off(tmp_path)
     (found,) = recover(tmp_path)
-    assert (found.name, found.path) == ("run", tmp_path / "run_locs.hdf5")
-    assert (found.frames, found.rows, found.last_frame) == (100, len(ROWS), 103)
-    assert (found.trimmed_frames, found.trimmed_rows, found.repaired, found.problem) == (0, 0, True, "")
+    assert found.path == tmp_path / "run_locs.hdf5"
+    assert (found.frames, found.rows) == (100, len(ROWS))
+    assert (found.trimmed_frames, found.trimmed_rows, found.repaired) == (0, 0, True)
     assert names(tmp_path) == ["run_locs.hdf5", "run_locs.yaml"]
     with ResultsReader(found.path) as reader:
         np.testing.assert_array_equal(reader.stored_rows(), to_picasso(ROWS, PIXEL_SIZE_NM))
         np.testing.assert_array_equal(reader.frames(), FRAMES)
-        assert reader.summary["recovered"] == {"trimmed_frames": 0, "trimmed_rows": 0}
         assert reader.summary["ledger"]["acquired"] == 100
     assert read_picasso(found.path).frames == 104
 
@@ -70,7 +72,7 @@ def test_a_file_that_was_closed_and_not_finished_is_finished(tmp_path: Path) -> 
     with ResultsWriter(live_path(tmp_path, "run"), header()) as writer:
         writer.append(ROWS, FRAMES)
     (found,) = recover(tmp_path)
-    assert (found.repaired, found.rows, found.problem) == (False, len(ROWS), "")
+    assert (found.repaired, found.rows) == (False, len(ROWS))
 
 
 def test_rows_that_were_never_committed_are_trimmed(tmp_path: Path) -> None:
@@ -107,7 +109,7 @@ def test_records_without_their_rows_are_trimmed(tmp_path: Path) -> None:
 def test_rows_that_are_not_those_of_their_record_end_the_file(tmp_path: Path) -> None:
     """A power cut can lose a block of rows and keep the record: the rows read as zeros."""
     path = cut_off(tmp_path)
-    results_recover.clear_flags(path)
+    clear_flags(path)
     with h5py.File(path, "r+") as file:
         lost = file["locs"][500:600]
         lost[:] = np.zeros((), lost.dtype)
@@ -136,9 +138,9 @@ def test_rows_that_cannot_be_read_end_the_file(tmp_path: Path, monkeypatch: pyte
     last = max(chunks, key=lambda chunk: chunk.byte_offset)
     readable = int(last.chunk_offset[0])
     path.write_bytes(path.read_bytes()[: last.byte_offset + 100])
-    monkeypatch.setattr(results_recover, "CHECKED_ROWS", 1024)
+    monkeypatch.setattr(whole_frames, "CHECKED_ROWS", 1024)
     (found,) = recover(tmp_path)
-    assert (found.problem, found.repaired) == ("", True)
+    assert found.repaired
     assert found.kept is not None
     assert readable - 100 < found.rows <= readable
     with ResultsReader(found.path) as reader:
@@ -147,7 +149,7 @@ def test_rows_that_cannot_be_read_end_the_file(tmp_path: Path, monkeypatch: pyte
 
 
 def test_the_check_of_rows_goes_block_by_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(results_recover, "CHECKED_ROWS", 7)
+    monkeypatch.setattr(whole_frames, "CHECKED_ROWS", 7)
     cut_off(tmp_path)
     (found,) = recover(tmp_path)
     assert (found.frames, found.rows) == (100, len(ROWS))
@@ -159,34 +161,27 @@ def test_an_acquisition_without_a_frame_is_finished(tmp_path: Path) -> None:
         content = path.read_bytes()
     path.write_bytes(content)
     (found,) = recover(tmp_path)
-    assert (found.frames, found.rows, found.last_frame, found.problem) == (0, 0, None, "")
+    assert (found.frames, found.rows) == (0, 0)
 
 
 def test_a_file_that_is_being_written_is_left_alone(tmp_path: Path) -> None:
-    cut_off(tmp_path, "old")
-    with ResultsWriter(live_path(tmp_path, "new"), header()) as writer:
+    with ResultsWriter(live_path(tmp_path, "run"), header()) as writer:
         writer.append(ROWS, FRAMES)
-        assert [found.name for found in recover(tmp_path)] == ["old"]
+        with pytest.raises(FileInUseError, match="is being written by process"):
+            recover(tmp_path)
         writer.append(*batch(500, 10))
-    assert [(found.name, found.frames) for found in recover(tmp_path)] == [("new", 110)]
-
-
-def test_files_come_by_name(tmp_path: Path) -> None:
-    for name in ("b", "a", "c"):
-        cut_off(tmp_path, name)
-    assert [found.name for found in recover(tmp_path)] == ["a", "b", "c"]
+    (found,) = recover(tmp_path)
+    assert found.frames == 110
 
 
 @pytest.mark.parametrize("content", [b"", b"no HDF5 at all", b"\x89HDF\r\n\x1a\n" + b"\x03\x08\x08\x05" + b"\0" * 60])
-def test_a_file_beyond_repair_is_told_kept_and_does_not_stop_the_rest(tmp_path: Path, content: bytes) -> None:
-    live_path(tmp_path, "bad").write_bytes(content)
-    cut_off(tmp_path, "good")
-    bad, good = recover(tmp_path)
-    assert bad.name == "bad"
-    assert bad.problem
-    assert bad.path.read_bytes() == content
-    assert good.rows == len(ROWS)
-    assert recover(tmp_path) == [bad]
+def test_a_file_beyond_repair_is_told_and_kept(tmp_path: Path, content: bytes) -> None:
+    live = live_path(tmp_path, "run")
+    live.write_bytes(content)
+    for _ in range(2):
+        with pytest.raises(ResultsError):
+            recover(tmp_path)
+        assert contents(tmp_path) == {live.name: content}
 
 
 def test_damaged_metadata_is_told_at_once(tmp_path: Path) -> None:
@@ -196,8 +191,8 @@ def test_damaged_metadata_is_told_at_once(tmp_path: Path) -> None:
     root = int.from_bytes(whole[36:44], "little")
     whole[root + 8] ^= 0xFF
     path.write_bytes(whole)
-    (found,) = recover(tmp_path)
-    assert "damaged" in found.problem
+    with pytest.raises(ResultsError, match="damaged"):
+        recover(tmp_path)
     assert path.read_bytes()[48:] == whole[48:]
 
 
@@ -205,8 +200,8 @@ def test_a_lock_that_cannot_be_taken_is_told(tmp_path: Path) -> None:
     path = cut_off(tmp_path)
     lock_path(path).unlink()
     lock_path(path).mkdir()
-    (found,) = recover(tmp_path)
-    assert "cannot be locked" in found.problem
+    with pytest.raises(ResultsError, match="cannot be locked"):
+        recover(tmp_path)
     assert path.exists()
 
 
@@ -217,18 +212,16 @@ def test_a_finished_file_of_another_acquisition_stops_it(tmp_path: Path) -> None
     recover(elsewhere)
     cut_off(tmp_path)
     final_path(elsewhere / "run.live.h5").rename(tmp_path / "run_locs.hdf5")
-    (found,) = recover(tmp_path)
-    assert "not overwritten" in found.problem
-    assert found.path == tmp_path / "run.live.h5"
-    assert found.path.exists()
+    with pytest.raises(ResultsError, match="not overwritten"):
+        recover(tmp_path)
+    assert (tmp_path / "run.live.h5").exists()
 
 
 def test_what_a_torn_finish_left_is_finished_and_cleaned(tmp_path: Path) -> None:
     live = cut_off(tmp_path)
     part_path(final_path(live)).write_bytes(b"half a file")
     part_path(final_path(live).with_suffix(".yaml")).write_text("Width: 6")
-    (found,) = recover(tmp_path)
-    assert found.problem == ""
+    recover(tmp_path)
     assert names(tmp_path) == ["run_locs.hdf5", "run_locs.yaml"]
 
 
@@ -255,7 +248,7 @@ def test_what_a_writer_left_that_died_before_its_first_frame_goes(tmp_path: Path
 def test_a_living_writer_keeps_its_lock(tmp_path: Path) -> None:
     live = live_path(tmp_path, "run")
     with ResultsWriter(live, header()):
-        recover(tmp_path)
+        clean(tmp_path)
         assert lock_path(live).exists()
 
 

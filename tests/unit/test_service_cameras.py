@@ -188,3 +188,8 @@ def test_an_estimate_is_used_where_no_entry_matches_and_is_said() -> None:
     assert "its noise gives something" in warning
     calibration, warnings = calibration_for(config(CameraSettings(offset_adu=1)), info, fallback)
     assert (calibration.offset_adu, warnings) == (1, [])
+
+
+def test_a_pixel_size_of_zero_is_refused_and_not_replaced() -> None:
+    with pytest.raises(ConfigError, match=r"pixel_size_nm = 0\.0 nm"):
+        calibration_for(config(CameraSettings(pixel_size_nm=100)), INFO, pixel_size_nm=0.0)

@@ -54,6 +54,8 @@ def test_the_file_wins_over_defaults_and_the_command_line_over_the_file(tmp_path
         ("[micromanager]\nconfig_file = 'a.cfg'\n[simulation]\n", r"one of them would be ignored"),
         ("[[camera]]\nquantum_efficiency = 1.5", r"camera\.0\.quantum_efficiency = 1\.5"),
         ("[results]\ncommit_hz = 0", r"results\.commit_hz = 0"),
+        ("[camera]\noffset_adu = 100", r"camera: write \[\[camera\]\], in double brackets"),
+        ("[stream]\nlisten = 'tcp://127.0.0.1:99999'", r"not a loopback endpoint"),
         (
             "[[camera]]\ncalibration = 'a.h5'\ngain_e_per_adu = 1.0\nem_gain = 1.0",
             r"camera\.0: gain_e_per_adu and em_gain would be ignored: the calibration a\.h5 has its own",
@@ -140,3 +142,23 @@ def test_the_annotated_defaults_are_the_defaults() -> None:
 @pytest.mark.parametrize("path", sorted(CONFIG.glob("*.toml")), ids=lambda p: p.name)
 def test_every_example_is_valid(path: Path) -> None:
     load_config(path)
+
+
+def test_a_value_where_a_table_should_be_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"\[acquisition\] must be a table"):
+        load_config(written(tmp_path, "acquisition = 3"), {"acquisition.name": "x"})
+
+
+def test_a_file_from_a_windows_editor_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "bom.toml"
+    path.write_bytes(b"\xef\xbb\xbf[fit]\nthreshold = 7\n")
+    assert load_config(path).config.fit.threshold == 7
+
+
+def test_a_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    text = "[acquisition]\nfolder = '~/data'\n[micromanager]\nconfig_file = '~/scope.cfg'\n"
+    config = load_config(written(tmp_path, text)).config
+    assert config.acquisition.folder == tmp_path / "home" / "data"
+    assert config.micromanager is not None
+    assert config.micromanager.config_file == tmp_path / "home" / "scope.cfg"

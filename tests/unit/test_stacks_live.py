@@ -16,8 +16,9 @@ import tifffile
 
 from locstream import __version__
 from locstream.errors import StackError
-from locstream.stacks.live import LiveStackWriter, PageWritten, read_page, repair_live_stack
-from locstream.stacks.live_page import FIRST_LINK_AT, HEADER, aligned, directory
+from locstream.stacks.live import LiveStackWriter, read_page
+from locstream.stacks.live_page import FIRST_LINK_AT, HEADER, PageWritten, aligned, directory
+from locstream.stacks.live_repair import repair_live_stack
 from locstream.stacks.open import open_stack
 
 HEIGHT, WIDTH = 5, 7  # 35 pixels: no page has a round length

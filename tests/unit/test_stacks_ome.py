@@ -16,7 +16,8 @@ import tifffile
 
 from locstream.errors import StackError
 from locstream.stacks import ome_xml
-from locstream.stacks.live import LiveStackWriter, repair_live_stack
+from locstream.stacks.live import LiveStackWriter
+from locstream.stacks.live_repair import repair_live_stack
 from locstream.stacks.ome import StackMetadata, finalize_ome_tiff
 from locstream.stacks.open import open_stack
 from locstream.stacks.source import SourceInfo

@@ -49,6 +49,16 @@ class Backlog:
         return len(self) - len(self._held)
 
     @property
+    def held(self) -> int:
+        """Frames that wait in memory."""
+        return len(self._held)
+
+    @property
+    def held_bytes(self) -> int:
+        """Memory taken by frames that wait, bytes."""
+        return self._bytes
+
+    @property
     def full(self) -> bool:
         """True where memory is used up and there is no disk to fall back on."""
         return self._fetch is None and self._bytes >= self._limit
@@ -59,6 +69,10 @@ class Backlog:
             self._held.append(image)
             self._bytes += image.nbytes
         self._end += 1
+
+    def forget_unwritten(self) -> None:
+        """Give up frames that wait on disk only and never got there; nothing more will be written."""
+        self._end = min(self._end, max(self._first + len(self._held), self._on_disk()))
 
     def pop(self) -> tuple[int, Image] | None:
         """Return index and pixels of the next frame, or None where none can be had now.

@@ -29,6 +29,11 @@ class Collector:
         """Index of the oldest frame that has not been returned by `batch`."""
         return self._next
 
+    @property
+    def waiting(self) -> int:
+        """Results that wait for an older frame's."""
+        return len(self._waiting)
+
     def add(self, settled: Settled) -> None:
         """Take the result of one frame."""
         self._waiting[settled.index] = settled

@@ -11,7 +11,7 @@ import zmq
 
 from locstream import __version__
 from locstream.calibration.camera import CameraCalibration
-from locstream.errors import LocstreamError, MessageError
+from locstream.errors import MessageError
 from locstream.fitting import FitOptions
 from locstream.formats.picasso import storable
 from locstream.localizations import LOCALIZATION, Localizations
@@ -72,6 +72,10 @@ class Dispatcher:
         Messages that could not be decoded.
     unusable
         Rows that were left out because no results file may hold them.
+    last_refusal
+        Why a worker was refused, or refused to work, last; "" where none did.
+    fit_s
+        Time the workers have spent fitting, all together, s.
     """
 
     def __init__(
@@ -88,6 +92,9 @@ class Dispatcher:
     ) -> None:
         self.rejected = 0
         self.unusable = 0
+        self.last_refusal = ""
+        self._failed: list[Settled] = []
+        self.fit_s = 0.0
         self._pixel_size_nm = calibration.pixel_size_nm
         self._shape = (height, width)
         self._backlog = backlog
@@ -109,6 +116,11 @@ class Dispatcher:
     def workers(self) -> int:
         """Workers that have joined."""
         return len(self._workers)
+
+    @property
+    def credits(self) -> int:
+        """Frames that the workers may hold, all together."""
+        return sum(worker.credits for worker in self._workers.values())
 
     @property
     def outstanding(self) -> int:
@@ -143,20 +155,22 @@ class Dispatcher:
                     case Join():
                         self._welcome(identity, message)
                     case Done():
-                        rows = self._usable(_rows(message, buffers))
+                        rows = self._usable(_rows(message, buffers, self._number(message.index)))
                         if self._take_back(identity, message.index):
+                            self.fit_s += message.fit_ms / 1000
                             settled.append(Settled(message.index, FrameOutcome.FITTED, rows))
                     case Refused(index=int() as index):
                         if self._take_back(identity, index):
                             settled.append(_failed(index, message.reason))
                     case Refused():
-                        raise LocstreamError(f"a fit worker cannot work: {message.reason}")
+                        self.last_refusal = f"a fit worker cannot work: {message.reason}"
             except MessageError:
                 self.rejected += 1
-        return settled
+        failed, self._failed = self._failed, []
+        return settled + failed
 
     def bury(self, pids: list[int]) -> list[Settled]:
-        """Take the frames of dead workers back; return those on which too many have died."""
+        """Take the frames of dead or hung workers back; return those on which too many have died."""
         failed = []
         for identity, worker in list(self._workers.items()):
             if worker.pid not in pids:
@@ -187,10 +201,12 @@ class Dispatcher:
 
     def _welcome(self, identity: bytes, join: Join) -> None:
         if join.version != __version__:
-            raise LocstreamError(
-                f"a fit worker of version {join.version} joined an acquisition of version {__version__}",
-                todo="install the same version on both sides",
+            self.last_refusal = (
+                f"a fit worker of version {join.version} wanted to join an acquisition of version {__version__}; "
+                "install the same version on both sides"
             )
+            self._post(identity, pack(Leave()))
+            return
         if self._post(identity, self._setup):
             self._workers[identity] = _Worker(join.pid, join.credits)
 
@@ -201,7 +217,7 @@ class Dispatcher:
             self._out.add(index)
         else:
             heapq.heappush(self._again, (index, image))
-            self.bury([self._workers[identity].pid])
+            self._failed += self.bury([self._workers[identity].pid])
 
     def _post(self, identity: bytes, parts: list[bytes | memoryview]) -> bool:
         """Send to one worker; False where it is gone."""
@@ -212,6 +228,12 @@ class Dispatcher:
                 raise
             return False
         return True
+
+    def _number(self, index: int) -> int:
+        """Return the number of a frame that was given out. Raises `MessageError` for any other."""
+        if index not in self._out:
+            raise MessageError(f"frame index {index} is with no worker")
+        return self._index.number(index)
 
     def _usable(self, rows: Localizations) -> Localizations:
         """Leave out and count rows that no results file may hold; a worker of ours never sends one."""
@@ -229,10 +251,13 @@ class Dispatcher:
         return True
 
 
-def _rows(done: Done, buffers: list[bytes | memoryview]) -> Localizations:
+def _rows(done: Done, buffers: list[bytes | memoryview], number: int) -> Localizations:
     if len(buffers) != 1 or len(buffers[0]) != done.rows * LOCALIZATION.itemsize:
         raise MessageError(f"frame index {done.index}: the announced {done.rows} rows are not what came")
-    return np.frombuffer(buffers[0], LOCALIZATION)
+    rows = np.frombuffer(buffers[0], LOCALIZATION)
+    if np.any(rows["frame"] != number):
+        raise MessageError(f"frame index {done.index}: rows of another frame than {number}")
+    return rows
 
 
 def _failed(index: int, reason: str) -> Settled:

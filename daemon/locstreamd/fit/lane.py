@@ -12,9 +12,10 @@ from locstream.fitting import FitOptions
 from locstream.localizations import Localizations
 from locstream.results.frames import FrameRecords
 from locstream.stacks.source import Image
+from locstream.stream.stages import Queue
 from locstreamd.fit.backlog import Backlog
 from locstreamd.fit.collect import Collector
-from locstreamd.fit.dispatch import Dispatcher, Settled
+from locstreamd.fit.dispatch import WINDOW, Dispatcher, Settled
 from locstreamd.fit.pool import WorkerPool
 from locstreamd.record.lane import RecordLane
 from locstreamd.service.config import WorkerSettings
@@ -58,6 +59,9 @@ class FitLane:
         )
         self._pool = WorkerPool(endpoint, settings.count or max(1, (os.cpu_count() or 2) - 1), settings.nice)
         self._anyone_joined = False
+        self._record = record
+        self._frame_bytes = 2 * height * width
+        self._room = -(-settings.backlog_mb * MB // self._frame_bytes)
 
     @property
     def socket(self) -> zmq.Socket[bytes]:
@@ -78,6 +82,37 @@ class FitLane:
     def queued(self) -> int:
         """Frames that wait for a worker, in memory or on disk."""
         return len(self._backlog)
+
+    @property
+    def queues(self) -> tuple[Queue, ...]:
+        """Frames that wait for a worker in memory and on disk, are with one, or wait for an older one's result."""
+        backlog, dispatcher = self._backlog, self._dispatcher
+        return (
+            Queue("backlog_memory", backlog.held, self._room, backlog.held_bytes),
+            Queue("backlog_disk", backlog.spilled),
+            Queue("workers", dispatcher.outstanding, dispatcher.credits, dispatcher.outstanding * self._frame_bytes),
+            Queue("collector", self._collector.waiting, WINDOW),
+        )
+
+    @property
+    def busy_s(self) -> float:
+        """Time the workers have spent fitting, all together, s."""
+        return self._dispatcher.fit_s
+
+    @property
+    def deaths(self) -> int:
+        """Workers that have died."""
+        return self._pool.deaths
+
+    @property
+    def rejected(self) -> int:
+        """Messages from workers that could not be understood."""
+        return self._dispatcher.rejected
+
+    @property
+    def left_out(self) -> int:
+        """Rows that no results file may hold."""
+        return self._dispatcher.unusable
 
     @property
     def full(self) -> bool:
@@ -103,6 +138,8 @@ class FitLane:
         """
         for settled in [*self._dispatcher.receive(), *self._look_after_workers()]:
             self._collector.add(settled)
+        if self._record.abandoned:
+            self._backlog.forget_unwritten()
         self._dispatcher.send(self._collector.settled_up_to)
         return self._collector.batch()
 
@@ -119,8 +156,11 @@ class FitLane:
             raise LocstreamError(
                 f"the fit workers end at once ({self._pool.deaths} starts)",
                 safe="every frame that was taken is in the raw stack",
-                todo="run `locstream worker --connect ipc:///tmp/nobody` to see the reason",
+                todo=self._dispatcher.last_refusal
+                or "run `locstream worker --connect ipc:///tmp/nobody` to see the reason",
             )
-        for pid in self._dispatcher.hung():
+        hung = self._dispatcher.hung()
+        for pid in hung:
             self._pool.kill(pid)
-        return self._dispatcher.bury(dead)
+        # A worker that somebody else started cannot be ended from here; its frames go to another all the same.
+        return self._dispatcher.bury([*dead, *hung])

@@ -12,12 +12,17 @@ BACKOFF_S = (0.0, 0.5, 1.0, 2.0, 5.0)
 """Wait before the next start of a worker that has died so many times in a row."""
 
 
+SETTLED_S = 60.0
+"""A worker that has lived for so long counts as well started."""
+
+
 @dataclass
 class _Place:
     """One worker's place; its process comes and goes."""
 
     process: subprocess.Popen[bytes] | None = None
     deaths: int = 0
+    started_at: float = 0.0
     start_at: float = field(default_factory=time.monotonic)
 
 
@@ -59,11 +64,14 @@ class WorkerPool:
             if place.process is not None and place.process.poll() is not None:
                 dead.append(place.process.pid)
                 place.process = None
-                place.deaths += 1
+                # One that has worked for a while did not die of how it was started.
+                place.deaths = 1 if now - place.started_at > SETTLED_S else place.deaths + 1
                 self.deaths += 1
                 place.start_at = now + BACKOFF_S[min(place.deaths, len(BACKOFF_S) - 1)]
             if place.process is None and now >= place.start_at:
-                place.process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL)
+                # In a session of its own, so that Ctrl-C in the terminal reaches the acquisition alone.
+                place.process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, start_new_session=True)
+                place.started_at = now
         return dead
 
     def kill(self, pid: int) -> None:

@@ -12,6 +12,8 @@ from locstream.stacks.source import Frame, FrameSource
 
 READ_TIMEOUT_S = 0.05
 HANDOVER_TIMEOUT_S = 0.1
+PATIENCE_S = 10.0
+"""How long a driver may take to give the camera back."""
 
 
 class Capture:
@@ -33,7 +35,6 @@ class Capture:
     def __init__(self, source: FrameSource, context: zmq.Context[zmq.Socket[bytes]], capacity: int = 64) -> None:
         self.source = source
         self.fault: LocstreamError | None = None
-        self._context = context
         self._queue: queue.Queue[Frame] = queue.Queue(capacity)
         self._stop = threading.Event()
         self._abandon = threading.Event()
@@ -41,8 +42,13 @@ class Capture:
         self.doorbell = context.socket(zmq.PULL)
         self.doorbell.rcvhwm = 1
         self.doorbell.linger = 0
-        self._address = f"inproc://capture-{id(self)}"
-        self.doorbell.bind(self._address)
+        address = f"inproc://capture-{id(self)}"
+        self.doorbell.bind(address)
+        # Made here, used by the thread: should that never come back from a driver, it can still be closed.
+        self._bell = context.socket(zmq.PUSH)
+        self._bell.sndhwm = 1
+        self._bell.linger = 0
+        self._bell.connect(address)
 
     def start(self) -> None:
         """Start the source, then the thread. Raises what the source raises."""
@@ -70,32 +76,38 @@ class Capture:
         """Frames in the queue."""
         return self._queue.qsize()
 
+    @property
+    def capacity(self) -> int:
+        """Frames that may wait in the queue."""
+        return self._queue.maxsize
+
     def answer_doorbell(self) -> None:
         """Take the wake-ups that have been rung."""
         while self.doorbell.poll(0):
             self.doorbell.recv()
 
     def close(self) -> None:
-        """End the thread, dropping what nobody took, and give the source back."""
+        """End the thread, dropping what nobody took, and give the source back.
+
+        A camera's driver that never returns is left alone with its thread; the source is then not closed.
+        """
         self._abandon.set()
         self._stop.set()
         if self._thread.is_alive():
-            self._thread.join(timeout=10)
-        self.source.close()
+            self._thread.join(timeout=PATIENCE_S)
+        if not self._thread.is_alive():
+            self.source.close()
+        self._bell.close()
         self.doorbell.close()
 
     def _run(self) -> None:
-        with self._context.socket(zmq.PUSH) as bell:
-            bell.sndhwm = 1
-            bell.linger = 0
-            bell.connect(self._address)
-            try:
-                self._drain(bell)
-            except LocstreamError as fault:
-                self.fault = fault
-            self._ring(bell)
+        try:
+            self._drain()
+        except LocstreamError as fault:
+            self.fault = fault
+        self._ring()
 
-    def _drain(self, bell: zmq.Socket[bytes]) -> None:
+    def _drain(self) -> None:
         stopped = False
         while not self.source.exhausted and not self._abandon.is_set():
             if self._stop.is_set() and not stopped:
@@ -103,19 +115,18 @@ class Capture:
                 stopped = True
             frame = self.source.read(READ_TIMEOUT_S)
             if frame is not None:
-                self._hand_over(frame, bell)
+                self._hand_over(frame)
 
-    def _hand_over(self, frame: Frame, bell: zmq.Socket[bytes]) -> None:
+    def _hand_over(self, frame: Frame) -> None:
         while not self._abandon.is_set():
             try:
                 self._queue.put(frame, timeout=HANDOVER_TIMEOUT_S)
             except queue.Full:
                 continue
-            self._ring(bell)
+            self._ring()
             return
 
-    @staticmethod
-    def _ring(bell: zmq.Socket[bytes]) -> None:
+    def _ring(self) -> None:
         """Wake the acquisition loop; a bell that rings already is enough."""
-        if bell.poll(0, zmq.POLLOUT):
-            bell.send(b"", zmq.NOBLOCK)
+        if not self._abandon.is_set() and self._bell.poll(0, zmq.POLLOUT):
+            self._bell.send(b"", zmq.NOBLOCK)

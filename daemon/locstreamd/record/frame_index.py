@@ -13,7 +13,7 @@ class FrameIndex:
     """
 
     def __init__(self) -> None:
-        self._numbers = array("L")
+        self._numbers = array("I")
         self._times = array("d")
         self._offsets = array("Q")
 

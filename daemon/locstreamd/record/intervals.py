@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+from collections import deque
 from statistics import median
 
-LEARNED_FROM = 50
+WINDOW = 20
+"""Frames that are compared with the time they took."""
+SURE = 0.8
+"""So much of an interval too long, left after the next window, counts as a frame."""
+LEARNED_FROM = 500
 """Intervals from which the usual one is learnt."""
-SUSPICIOUS = 1.5
-"""An interval longer than the usual one by this factor is suspicious."""
 
 
 class IntervalWatch:
     """Counts frames that seem to be missing, by time alone; nothing is renumbered for it.
 
-    A camera's driver may lose frames before Micro-Manager numbers them. If the camera has a clock, the next
-    frame then comes late. A busy computer makes frames late too where the time is the computer's: so this
-    is a suspicion, told apart from what is known to be dropped.
+    A camera's driver may lose frames before Micro-Manager numbers them. So many frames then take longer than
+    they should. A single frame that is late says nothing: where the time is the computer's, a busy moment
+    makes it late, and the next ones follow sooner. A suspicion, told apart from what is known to be dropped.
     """
 
     def __init__(self) -> None:
         self.suspected = 0
-        self._usual_s: float | None = None
-        self._first: list[float] = []
+        self._intervals_s: deque[float] = deque(maxlen=LEARNED_FROM)
+        self._fresh = 0
+        self._excess = 0.0
         self._last: tuple[int, float] | None = None
 
     def see(self, number: int, time_s: float) -> None:
@@ -29,19 +33,16 @@ class IntervalWatch:
         before, self._last = self._last, (number, time_s)
         if before is None or number != before[0] + 1:
             return  # a gap in the numbers is counted already
-        interval_s = time_s - before[1]
-        if self._usual_s is None:
-            self._first.append(interval_s)
-            if len(self._first) == LEARNED_FROM:
-                self._usual_s = median(self._first)
-                late = [i for i in self._first if self._is_late(i)]
-                self.suspected += sum(self._missing(i) for i in late)
-                self._first.clear()
-        elif self._is_late(interval_s):
-            self.suspected += self._missing(interval_s)
+        self._intervals_s.append(time_s - before[1])
+        self._fresh += 1
+        if self._fresh == WINDOW:
+            self._fresh = 0
+            self._weigh()
 
-    def _is_late(self, interval_s: float) -> bool:
-        return self._usual_s is not None and self._usual_s > 0 and interval_s > SUSPICIOUS * self._usual_s
-
-    def _missing(self, interval_s: float) -> int:
-        return max(1, round(interval_s / self._usual_s) - 1) if self._usual_s else 0
+    def _weigh(self) -> None:
+        """Compare a window with its usual interval; what is too long must not be made up for in the next."""
+        usual_s = median(self._intervals_s)
+        took_s = sum(list(self._intervals_s)[-WINDOW:])
+        excess = took_s / usual_s - WINDOW if usual_s > 0 else 0.0
+        self.suspected += int(max(0.0, self._excess + min(0.0, excess)) + 1 - SURE)
+        self._excess = max(0.0, excess)

@@ -9,6 +9,7 @@ import zmq
 
 from locstream.errors import LocstreamError
 from locstream.stacks.source import Frame, FrameSource, Image
+from locstream.stream.stages import Queue
 from locstreamd.record.capture import Capture
 from locstreamd.record.frame_index import FrameIndex
 from locstreamd.record.intervals import IntervalWatch
@@ -31,13 +32,13 @@ class RecordLane:
     def __init__(self, source: FrameSource, context: zmq.Context[zmq.Socket[bytes]]) -> None:
         self.index = FrameIndex()
         self.intervals = IntervalWatch()
-        self.fault: LocstreamError | None = None
+        self._disk_fault: LocstreamError | None = None
         self._context = context
         self._source = source
         self._capture = Capture(source, context)
         self._recording: Recording | None = None
         self._reread: Callable[[int], Image] | None = None
-        self._abandoned = False
+        self._given_up = False
 
     def record_to(self, path: Path, endpoint: str, limit_bytes: int, *, fsync: bool) -> None:
         """Write every frame to a stack at `path`. Raises `LocstreamError` where it cannot be created."""
@@ -65,7 +66,17 @@ class RecordLane:
     @property
     def finished(self) -> bool:
         """True once the source gives no more frames and all that came were taken in."""
-        return self._abandoned or self._capture.finished
+        return self.abandoned or self._capture.finished
+
+    @property
+    def fault(self) -> LocstreamError | None:
+        """What ended the lane unasked: the disk, or the camera once all its frames were taken in."""
+        return self._disk_fault or (self._capture.fault if self._capture.finished else None)
+
+    @property
+    def abandoned(self) -> bool:
+        """True where nothing more will be recorded: the disk has failed, or the camera does not come back."""
+        return self._disk_fault is not None or self._given_up
 
     @property
     def paced(self) -> bool:
@@ -82,6 +93,22 @@ class RecordLane:
         """Frames, in order, that can be read back now."""
         return len(self.index) if self._reread is not None else self.index.written
 
+    @property
+    def recorder_deaths(self) -> int:
+        """How often the recorder has died and another has taken over."""
+        return 0 if self._recording is None else self._recording.deaths
+
+    @property
+    def queues(self) -> tuple[Queue, ...]:
+        """Frames that wait to be taken in, and to be written."""
+        frame_bytes = 2 * self._source.info.height * self._source.info.width
+        waiting = self._capture.waiting
+        captured = Queue("capture", waiting, self._capture.capacity, waiting * frame_bytes)
+        if self._recording is None:
+            return (captured,)
+        unwritten = self._recording.unwritten
+        return captured, Queue("recorder", unwritten, self._recording.capacity, unwritten * frame_bytes)
+
     def start(self) -> None:
         """Start the camera. Raises what the source raises."""
         self._capture.start()
@@ -90,11 +117,15 @@ class RecordLane:
         """Ask the camera for no more frames."""
         self._capture.stop()
 
+    def give_up_camera(self) -> None:
+        """Wait no longer for a camera that does not stop; frames it still gives are not taken."""
+        self._given_up = True
+
     def intake(self) -> list[Frame]:
-        """Take the frames that wait, note and record each; faults go to `fault`, and end the lane."""
+        """Take the frames that wait, note and record each."""
         self.listen()
         taken: list[Frame] = []
-        while len(taken) < FRAMES_A_TURN and not self._abandoned and not self._disk_behind:
+        while len(taken) < FRAMES_A_TURN and not self.abandoned and not self._disk_behind:
             frame = self._capture.take()
             if frame is None:
                 break
@@ -103,20 +134,17 @@ class RecordLane:
             if self._recording is not None:
                 self._recording.hand_over(frame.image)
             taken.append(frame)
-        if self._capture.finished and self.fault is None:
-            self.fault = self._capture.fault
         return taken
 
     def listen(self) -> None:
         """Hear the recorder out; a disk that fails stops the camera, and what is written stays."""
         self._capture.answer_doorbell()
-        if self._recording is None or self._abandoned:
+        if self._recording is None or self._disk_fault is not None:
             return
         try:
             self._recording.receive()
         except LocstreamError as fault:
-            self.fault = fault
-            self._abandoned = True
+            self._disk_fault = fault
             self._capture.stop()
 
     def read(self, index: int) -> Image:
@@ -135,7 +163,7 @@ class RecordLane:
         LocstreamError
             The disk failed on the last frames.
         """
-        return None if self._recording is None or self._abandoned else self._recording.finish()
+        return None if self._recording is None or self._disk_fault is not None else self._recording.finish()
 
     def close(self) -> None:
         """Give the camera back and end the recorder."""

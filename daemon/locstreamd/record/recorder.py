@@ -1,7 +1,8 @@
 """The raw writer: a process of its own that writes every frame to the stack on disk and says so.
 
 It is apart because writing must neither wait for nor be slowed by fitting: h5py holds one lock a
-process, Python one interpreter lock.
+process, Python one interpreter lock. When it dies the acquisition starts another, which goes on behind
+the last complete page (`locstreamd.record.recording`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import zmq
 
 from locstream.errors import LocstreamError, MessageError
 from locstream.stacks.live import LiveStackWriter
+from locstream.stacks.live_page import PageWritten
 from locstream.stream.wire import Dialect, Message, pack
 
 POLL_MS = 500
@@ -26,18 +28,23 @@ class Order(Message, frozen=True, kw_only=True):
 
 
 class Open(Order, frozen=True, kw_only=True, tag="open"):
-    """Create the stack."""
+    """Create the stack, or go on with it behind page `after_index`, the last one reported, at `after_bytes`."""
 
     path: str
     height: int
     width: int
     fsync: bool
+    again: bool = False
+    after_index: int = -1
+    after_bytes: int = 0
 
 
 class Page(Order, frozen=True, kw_only=True, tag="page"):
-    """Write one frame; its pixels follow as one buffer."""
+    """Write one frame as page `index`, which is the next; its pixels follow as one buffer."""
 
     index: int
+    number: int
+    time_s: float
 
 
 class Close(Order, frozen=True, kw_only=True, tag="close"):
@@ -48,8 +55,12 @@ class Report(Message, frozen=True, kw_only=True):
     """What the recorder answers."""
 
 
+class Here(Report, frozen=True, kw_only=True, tag="here"):
+    """The process runs and waits for its first order."""
+
+
 class Ready(Report, frozen=True, kw_only=True, tag="ready"):
-    """The stack is open."""
+    """The stack is open, and every complete page in it has been reported."""
 
 
 class Written(Report, frozen=True, kw_only=True, tag="written"):
@@ -74,13 +85,14 @@ class Failed(Report, frozen=True, kw_only=True, tag="failed"):
 
 
 ORDERS: Dialect[Order] = Dialect(Open, Page, Close)
-REPORTS: Dialect[Report] = Dialect(Ready, Written, Closed, Failed)
+REPORTS: Dialect[Report] = Dialect(Here, Ready, Written, Closed, Failed)
 
 
 def serve(socket: zmq.Socket[bytes], parent: int) -> None:
     """Obey orders until told to close, the disk fails, or the parent process is gone."""
     writer: LiveStackWriter | None = None
     shape = (0, 0)
+    socket.send_multipart(pack(Here()))
     try:
         while True:
             if not socket.poll(POLL_MS):
@@ -91,11 +103,13 @@ def serve(socket: zmq.Socket[bytes], parent: int) -> None:
             match order:
                 case Open():
                     shape = (order.height, order.width)
-                    writer = LiveStackWriter(Path(order.path), order.height, order.width, fsync=order.fsync)
+                    writer, unreported = open_stack(order)
+                    for page in unreported:
+                        report(socket, page)
                     socket.send_multipart(pack(Ready()))
-                case Page() if writer is not None and len(buffers) == 1:
-                    page = writer.append(np.frombuffer(buffers[0], np.uint16).reshape(shape))
-                    socket.send_multipart(pack(Written(index=order.index, offset_bytes=page.offset_bytes)))
+                case Page() if writer is not None and order.index == writer.pages and len(buffers) == 1:
+                    image = np.frombuffer(buffers[0], np.uint16).reshape(shape)
+                    report(socket, writer.append(image, order.number, order.time_s))
                 case Close() if writer is not None:
                     writer.close()
                     socket.send_multipart(pack(Closed(pages=writer.pages)))
@@ -107,13 +121,28 @@ def serve(socket: zmq.Socket[bytes], parent: int) -> None:
             writer.close()
 
 
+def open_stack(order: Open) -> tuple[LiveStackWriter, list[PageWritten]]:
+    """Return the writer, and the pages that one before it has completed and not reported."""
+    path = Path(order.path)
+    if not order.again:
+        return LiveStackWriter(path, order.height, order.width, fsync=order.fsync), []
+    after = PageWritten(order.after_index, order.after_bytes) if order.after_index >= 0 else None
+    return LiveStackWriter.resume(path, order.height, order.width, fsync=order.fsync, after=after)
+
+
+def report(socket: zmq.Socket[bytes], page: PageWritten) -> None:
+    """Say that a page is complete on disk."""
+    socket.send_multipart(pack(Written(index=page.index, offset_bytes=page.offset_bytes)))
+
+
 def main() -> int:
-    """Run the recorder: ``python -m locstreamd.record.recorder ENDPOINT PARENT_PID``."""
-    endpoint, parent = sys.argv[1], int(sys.argv[2])
+    """Run the recorder: ``python -m locstreamd.record.recorder ENDPOINT PARENT_PID IDENTITY``."""
+    endpoint, parent, identity = sys.argv[1], int(sys.argv[2]), sys.argv[3]
     # An interrupt from the terminal goes to the whole group: the acquisition then closes us in good order.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with zmq.Context() as context, context.socket(zmq.DEALER) as socket:
         socket.linger = 3_000
+        socket.setsockopt(zmq.IDENTITY, identity.encode("ascii"))
         socket.connect(endpoint)
         try:
             serve(socket, parent)

@@ -28,11 +28,16 @@ from locstreamd.service.config import Config
 from locstreamd.service.desk import Desk
 from locstreamd.service.disk import DiskGuard
 from locstreamd.service.outcome import Outcome, State
+from locstreamd.service.stages import StagesOf
 from locstreamd.view.gauges import Gauges
 
 POLL_MS = 20
 WORKERS_START_TIMEOUT_S = 180.0
+CAMERA_PATIENCE_S = 5.0
+"""How long a camera that was told to stop may take, once somebody is in a hurry."""
 MB = 1_000_000
+MOST_MB = 1e12
+"""Stands for a disk that does not say how much room it has."""
 
 
 class Acquisition:
@@ -102,6 +107,11 @@ class Acquisition:
         self._hurried = self._hurried or hurry
 
     @property
+    def acquired(self) -> int:
+        """Frames that were taken so far."""
+        return self._ledger.snapshot().acquired
+
+    @property
     def stopping(self) -> bool:
         """True once somebody has asked to stop."""
         return self._stopped
@@ -122,6 +132,8 @@ class Acquisition:
         with ExitStack() as stack:
             self._open(stack)
             self._wait_for_a_worker()
+            if self._stopped:
+                raise LocstreamError("stopped before the camera was started", safe="nothing was acquired")
             self._record.start()
             self._started_s = time.time()
             self.state = State.ACQUIRING
@@ -148,7 +160,10 @@ class Acquisition:
             path, fsync = self._files.live_stack, config.results.fsync_stack
             self._record.record_to(path, self._desk.endpoint("record"), limit, fsync=fsync)
         self._results = ResultsWriter(
-            self._files.live_results, self._header, fsync_interval_s=config.results.fsync_interval_s
+            self._files.live_results,
+            self._header,
+            calibration=self._calibration,
+            fsync_interval_s=config.results.fsync_interval_s,
         )
         stack.callback(self._results.close)
         self._fit = FitLane(
@@ -162,6 +177,7 @@ class Acquisition:
             config.workers,
         )
         stack.callback(self._fit.close)
+        self._stages = StagesOf(self._record, self._fit, self._desk, self._gauges)
         self._desk.publisher.begin(self._hello())
         self._poller = zmq.Poller()
         desk = self._desk.control.socket, self._desk.publisher.socket
@@ -181,11 +197,18 @@ class Acquisition:
     def _acquire(self) -> None:
         """Take frames until the source has no more; the results follow as they come."""
         began = time.monotonic()
-        asked = False
+        asked_at: float | None = None
         while not self._record.finished:
-            if self._stopped and not asked:
+            if self._stopped and asked_at is None:
                 self._record.stop()
-                asked = True
+                asked_at = time.monotonic()
+            if self._hurried and asked_at is not None and time.monotonic() - asked_at > CAMERA_PATIENCE_S:
+                self._fault = LocstreamError(
+                    f"the camera did not stop within {CAMERA_PATIENCE_S:g} s; it was left as it is",
+                    safe="every frame that came is recorded",
+                    todo="switch the camera off and on before the next acquisition",
+                )
+                self._record.give_up_camera()
             self._turn()
         self._fault = self._fault or self._record.fault
         self._acquiring_s = time.monotonic() - began
@@ -195,6 +218,7 @@ class Acquisition:
         self.state = State.FITTING
         while (not self._fit.idle or self._held) and not self._hurried:
             self._turn()
+        self._fault = self._fault or self._record.fault
 
     def _record_the_rest(self) -> None:
         """After a fault behind the record lane: what the camera has given still goes to disk, unfitted."""
@@ -238,6 +262,7 @@ class Acquisition:
             self._gauges.add_batch(rows, records)
             self._check.fitted(rows)
             self._desk.publisher.batch(rows, int(records["frame"][0]), int(records["frame"][-1]))
+            self._gauges.note_published(records)
 
     def _show_status(self) -> None:
         if self.state is State.ACQUIRING and self._fault is None and (fault := self._disk.fault()) is not None:
@@ -260,9 +285,10 @@ class Acquisition:
             fps_fitted=fps_fitted,
             queued=self._fit.queued,
             workers=self._fit.workers,
-            disk_free_mb=self._disk.free_mb,
+            disk_free_mb=min(self._disk.free_mb, MOST_MB),
             suspected_drops=self._suspected_drops,
             warning=self._fault.what if self._fault is not None else " ".join(self._check.sentences()),
+            stages=self._stages(),
             **self._gauges.medians()._asdict(),
         )
 
@@ -284,11 +310,12 @@ class Acquisition:
 
     def _end(self) -> Outcome:
         """Close the files in good order and say goodbye to whoever watches."""
-        try:
-            self._record.finish()
-        except LocstreamError as fault:
-            self._fault = self._fault or fault
-        self._results.close()
+        for close in (self._record.finish, self._results.close):
+            try:
+                close()
+            except LocstreamError as fault:
+                self._fault = self._fault or fault
+        self._fault = self._fault or self._record.fault
         self.state = State.DONE
         self._show_status()
         ledger = self._ledger.snapshot()
@@ -303,7 +330,7 @@ class Acquisition:
             started_s=self._started_s,
             finished_s=self._finished_s or time.time(),
             acquiring_s=self._acquiring_s,
-            latency_ms=self._gauges.latency_ms(),
+            stages=self._stages(),
             warnings=tuple(self._warnings()),
         )
 
@@ -316,7 +343,13 @@ class Acquisition:
         """Return what the ledger does not say already."""
         found = self._check.sentences()
         if self._suspected_drops:
-            found.append(f"by their times, {self._suspected_drops:,} frames more may be missing between those that came")
+            found.append(
+                f"by their times, {self._suspected_drops:,} frames more may be missing between those that came"
+            )
+        if deaths := self._record.recorder_deaths:
+            found.append(
+                f"the writer of the raw stack died {deaths} times and was started again; no frame was lost by it"
+            )
         if self._first_failure:
             found.append(f"the first frame that could not be fitted is {self._first_failure}")
         return found

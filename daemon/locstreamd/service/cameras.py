@@ -57,7 +57,8 @@ def calibration_for(
                 f"no calibration for the camera {camera_label(info)}: {warning}. Name a calibration, or "
                 "give offset_adu and gain_e_per_adu, in a [[camera]] table"
             )
-    pixel_size_nm = pixel_size_nm or entry.pixel_size_nm or info.pixel_size_nm
+    sizes = (pixel_size_nm, entry.pixel_size_nm, info.pixel_size_nm)
+    pixel_size_nm = next((size for size in sizes if size is not None), None)
     if pixel_size_nm is None:
         raise ConfigError(
             f"the pixel size of the camera {camera_label(info)} is not known",

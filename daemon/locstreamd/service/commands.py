@@ -22,35 +22,41 @@ from locstreamd.service.sources import open_source
 
 DEMO_FRAMES = 2_500
 MAX_FPS = 100_000
+MAX_NAME = 90
 
 
 def demo(arguments: Sequence[str]) -> int:
     """Record, fit and render a simulated sample: the whole way, without a microscope."""
     parser = argparse.ArgumentParser(prog="locstream demo", description=demo.__doc__)
-    parser.add_argument("--frames", type=int, default=DEMO_FRAMES, help="frames to take (%(default)s)")
-    parser.add_argument("--size", type=int, default=256, metavar="PX", help="width and height, px (%(default)s)")
-    parser.add_argument("--fps", type=float, default=100.0, help="camera rate, frames per second (%(default)g)")
-    parser.add_argument("--seed", type=int, default=1, help="another number gives another sample (%(default)s)")
-    parser.add_argument("--workers", type=int, default=0, help="fit workers (one fewer than there are processors)")
+    parser.add_argument("--frames", type=int, help=f"frames to take ({DEMO_FRAMES:,})")
+    parser.add_argument("--size", type=int, metavar="PX", help="width and height, px (256)")
+    parser.add_argument("--fps", type=float, help="camera rate, frames per second (100)")
+    parser.add_argument("--seed", type=int, help="another number gives another sample (1)")
+    parser.add_argument("--workers", type=int, help="fit workers (one fewer than there are processors)")
     parser.add_argument("--config", type=Path, metavar="FILE", help="configuration; the options above win over it")
     parser.add_argument(
         "--out", type=Path, default=Path("demo-output"), help="folder for the run's own folder (%(default)s)"
     )
     given = parser.parse_args(arguments)
-    if not 0 < given.fps <= MAX_FPS:
+    if given.fps is not None and not 0 < given.fps <= MAX_FPS:
         raise ConfigError(f"--fps {given.fps:g} is outside 0 … {MAX_FPS:,} frames/s", safe="nothing was started")
     name = f"demo-{time.strftime('%Y%m%d-%H%M%S')}"
-    overrides: dict[str, object] = {
+    settings = {
         "acquisition.name": name,
         "acquisition.folder": str(given.out / name),
         "simulation.frames": given.frames,
         "simulation.width": given.size,
         "simulation.height": given.size,
-        "simulation.exposure_ms": 1000.0 / given.fps,
+        "simulation.exposure_ms": 1000.0 / given.fps if given.fps is not None else None,
         "simulation.seed": given.seed,
         "workers.count": given.workers,
     }
+    overrides = {key: value for key, value in settings.items() if value is not None}
+    if given.config is None:
+        overrides.setdefault("simulation.frames", DEMO_FRAMES)
     loaded = load_config(given.config, overrides)
+    if loaded.config.simulation is None:
+        loaded = load_config(given.config, {"simulation.frames": DEMO_FRAMES, **overrides})
     return run_plan(Plan(loaded.config, *open_source(loaded.config)))
 
 
@@ -151,4 +157,7 @@ def _overrides(given: argparse.Namespace) -> dict[str, object]:
 
 def _name_of(stack: Path) -> str:
     """Return a name for the files of a replay: the stack's own, in letters that every file system takes."""
-    return re.sub(r"[^A-Za-z0-9._+-]+", "_", stack.resolve().name.split(".")[0]).strip("._+-") or "replay"
+    name = stack.resolve().name
+    if stack.is_file():
+        name = re.sub(r"(\.ome)?\.(tiff?|dax|inf|raw|npy|stk|zip)$", "", name, flags=re.IGNORECASE)
+    return re.sub(r"[^A-Za-z0-9._+-]+", "_", name).strip("._+-")[:MAX_NAME] or "replay"

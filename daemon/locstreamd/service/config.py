@@ -28,6 +28,11 @@ class AcquisitionSettings(Settings):
     record_stack: bool = True
     """Keep the raw stack as NAME.ome.tif. Without it, frames that fitting cannot keep up with are lost loudly."""
 
+    @field_validator("folder")
+    @classmethod
+    def _at_home(cls, folder: Path) -> Path:
+        return folder.expanduser()
+
     @field_validator("name")
     @classmethod
     def _is_file_name(cls, name: str) -> str:
@@ -115,9 +120,25 @@ class StreamSettings(Settings):
     @field_validator("listen")
     @classmethod
     def _is_loopback(cls, endpoint: str) -> str:
-        if endpoint and not re.fullmatch(r"tcp://(127\.\d+\.\d+\.\d+|\[::1\]):\d{1,5}", endpoint):
+        found = re.fullmatch(r"tcp://(127\.\d+\.\d+\.\d+|\[::1\]):(\d{1,5})", endpoint)
+        if endpoint and (found is None or int(found[2]) > 65_535):
             raise ValueError(f"{endpoint!r} is not a loopback endpoint such as tcp://127.0.0.1:5577")
         return endpoint
+
+
+class MetricsSettings(Settings):
+    """Numbers for a monitoring system, see docs/service.md."""
+
+    listen: str = ""
+    """Where Prometheus may scrape, for example 127.0.0.1:9464; loopback only. Empty: nowhere."""
+
+    @field_validator("listen")
+    @classmethod
+    def _is_loopback(cls, address: str) -> str:
+        match = re.fullmatch(r"(?:127\.\d+\.\d+\.\d+|\[::1\]):(\d{1,5})", address)
+        if address and (match is None or not 0 < int(match[1]) < 65_536):
+            raise ValueError(f"{address!r} is not a loopback address and port such as 127.0.0.1:9464")
+        return address
 
 
 class Config(Settings):
@@ -135,6 +156,7 @@ class Config(Settings):
     workers: WorkerSettings = WorkerSettings()
     results: ResultsSettings = ResultsSettings()
     stream: StreamSettings = StreamSettings()
+    metrics: MetricsSettings = MetricsSettings()
 
     @model_validator(mode="after")
     def _has_one_source(self) -> Self:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from pathlib import Path
 
@@ -30,8 +31,11 @@ class DiskGuard:
 
     @property
     def free_mb(self) -> float:
-        """Room left on the disk, MB."""
-        return shutil.disk_usage(self._folder).free / MB
+        """Room left on the disk, MB; infinite where the disk does not say."""
+        try:
+            return shutil.disk_usage(self._folder).free / MB
+        except OSError:  # a share that hiccups is no full disk
+            return math.inf
 
     def check_before(self, info: SourceInfo, *, recorded: bool) -> None:
         """See that the planned frames fit.

@@ -61,7 +61,7 @@ def load_config(path: Path | None, overrides: Mapping[str, object] | None = None
 def read_toml(path: Path) -> dict[str, Any]:
     """Return the tables of a TOML file. Raises `ConfigError` where it is missing or malformed."""
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        return tomllib.loads(path.read_text("utf-8-sig"))
     except OSError as error:
         raise ConfigError(
             f"the configuration {path} cannot be read: {error.strerror}", todo="check the path; config/ holds examples"
@@ -82,7 +82,8 @@ def _with_paths_from(config: Config, path: Path | None) -> Config:
 
 
 def _rebased(settings: Settings, base: Path) -> Settings:
-    paths = {n: base / v for n in type(settings).model_fields if isinstance(v := getattr(settings, n), Path)}
+    names = type(settings).model_fields
+    paths = {n: base / v.expanduser() for n in names if isinstance(v := getattr(settings, n), Path)}
     return settings.model_copy(update=paths)
 
 
@@ -98,6 +99,8 @@ def _set(document: dict[str, Any], key: str, value: object) -> None:
     *tables, last = key.split(".")
     for table in tables:
         document = document.setdefault(table, {})
+        if not isinstance(document, dict):
+            raise ConfigError(f"[{table}] must be a table of settings, and is {document!r}", safe="nothing was started")
     document[last] = value
 
 
@@ -109,6 +112,8 @@ def _sentence(detail: ErrorDetails) -> str:
         near = difflib.get_close_matches(str(detail["loc"][-1]), names, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(names)}"
         return f"{place}: there is no such setting; {hint}"
+    if detail["type"] == "tuple_type":
+        return f"{place}: write [[{place}]], in double brackets, for each entry"
     message = detail["msg"].removeprefix("Value error, ")
     if detail["type"] in ("value_error", "missing"):
         return f"{place}: {message}" if place else message

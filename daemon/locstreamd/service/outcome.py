@@ -8,6 +8,7 @@ from typing import Literal
 
 from locstream.errors import LocstreamError
 from locstream.results.ledger import LedgerSnapshot
+from locstream.stream.stages import Stages
 
 
 class State(StrEnum):
@@ -37,8 +38,8 @@ class Outcome:
         Seconds since the epoch, from the first frame's request to the last committed row.
     acquiring_s
         How long the source gave frames, s; fitting took from `started_s` to `finished_s`.
-    latency_ms
-        Median and 99th percentile from frame to committed row, ms.
+    stages
+        What each stage had done at the end, with the latencies.
     warnings
         Sentences for the user.
     """
@@ -50,5 +51,16 @@ class Outcome:
     started_s: float
     finished_s: float
     acquiring_s: float
-    latency_ms: tuple[float, float] | None
+    stages: Stages
     warnings: tuple[str, ...]
+
+    @property
+    def acquired_fps(self) -> float | None:
+        """Frames that came a second, None where it took no time."""
+        return self.ledger.acquired / self.acquiring_s if self.acquiring_s else None
+
+    @property
+    def fitted_fps(self) -> float | None:
+        """Frames that were settled a second, None where it took no time."""
+        seconds = self.finished_s - self.started_s
+        return (self.ledger.acquired - self.ledger.pending) / seconds if seconds else None

@@ -1,18 +1,26 @@
-"""``locstream recover``: finish the files of a run that was killed."""
+"""``locstream recover``: finish the files of runs that were killed."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
-from locstream.bundle.recovery import recover_run, unfinished_runs
+from locstream.bundle.recovery import clean_folder, recover_run, unfinished_runs
 from locstream.bundle.summary import summary_text
 from locstream.errors import LocstreamError
-from locstream.results.recover import recover
+from locstream.results.lock import FileInUseError
 
 
-def recover_folder(folder: Path) -> int:
+def recover_folder(folder: Path, progress: Callable[[str], object] | None = None) -> int:
     """Finish every dead run in a folder; return the exit status, 1 where one could not be finished.
+
+    Parameters
+    ----------
+    folder
+        Where the runs lie; folders inside it are not looked into.
+    progress
+        Called with a sentence while frames are fitted; None to show it in the terminal.
 
     Raises
     ------
@@ -21,24 +29,47 @@ def recover_folder(folder: Path) -> int:
     """
     if not folder.is_dir():
         raise LocstreamError(f"{folder} is not a folder", todo="give the folder that holds the run's files")
+    runs = unfinished_runs(folder)
     problems = 0
-    names = {recovered.name: recovered for recovered in recover(folder)}
-    for name, recovered in names.items():
-        if recovered.problem:
-            problems += 1
-            print(f"{name}: {recovered.problem}", file=sys.stderr)
-            continue
-        if recovered.kept is not None:
-            print(f"{name}: the file was damaged; it is kept as {recovered.kept}", file=sys.stderr)
-        print(
-            f"{name}: {recovered.frames:,} frames with {recovered.rows:,} localizations recovered to {recovered.path}"
-        )
-    for files in unfinished_runs(folder):
+    for files in runs:
+        bar = _Percent(files.name, progress)
         try:
-            print(summary_text(recover_run(files)))
+            recovered = recover_run(files, bar.show)
+            bar.end()
+            print(summary_text(recovered.summary) if recovered.summary else f"{recovered.name}: {recovered.said}")
+        except FileInUseError as error:
+            print(f"{files.name}: left alone; {error.what}")
         except LocstreamError as error:
             problems += 1
+            bar.end()
             print(f"{files.name}: {error}", file=sys.stderr)
-    if not names and not problems:
+    clean_folder(folder)
+    if not runs:
         print(f"nothing to recover in {folder}")
     return 1 if problems else 0
+
+
+class _Percent:
+    """Says how far fitting has come: rewrites one line in a terminal, else a line at every tenth."""
+
+    def __init__(self, name: str, say: Callable[[str], object] | None) -> None:
+        self._name = name
+        self._say = say
+        self._shown = -1
+        self._open_line = False
+
+    def show(self, done: int, total: int) -> None:
+        percent = 100 * done // total
+        text = f"{self._name}: fitting frames that were never fitted, {percent} % of {total:,}"
+        if self._say is not None:
+            self._say(text)
+        elif sys.stdout.isatty():
+            print(f"\r{text}", end="", flush=True)
+            self._open_line = True
+        elif percent // 10 > self._shown // 10:
+            print(text, flush=True)
+        self._shown = percent
+
+    def end(self) -> None:
+        if self._open_line:
+            print()

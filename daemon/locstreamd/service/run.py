@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+
+import msgspec
 
 from locstream.bundle.files import RunFiles
 from locstream.bundle.finish import Ending, finish_run, finish_stack
+from locstream.bundle.run_lock import RunLock
 from locstream.bundle.summary import Summary, summary_text
 from locstream.calibration.camera import CameraCalibration
 from locstream.errors import LocstreamError
@@ -26,7 +30,12 @@ from locstreamd.service.config import Config
 from locstreamd.service.desk import Desk
 from locstreamd.service.disk import DiskGuard
 from locstreamd.service.live_line import LiveLine
+from locstreamd.service.metrics import metrics
 from locstreamd.service.outcome import Outcome
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+STOPPING = b"\nthe camera stops; what was taken is still fitted. Again to leave the rest unfitted.\n"
+HURRYING = b"\nframes that wait stay unfitted; they are in the raw stack.\n"
 
 
 @dataclass(frozen=True)
@@ -62,21 +71,42 @@ def run_plan(plan: Plan) -> int:
     LocstreamError
         Nothing could be started, or the run ended in a fault; says what is safe and what to do.
     """
+    with ExitStack() as until_finished:
+        try:
+            show = until_finished.enter_context(metrics(plan.config.metrics))
+            prepared = prepare(plan)
+            until_finished.enter_context(prepared.lock)
+            outcome = _record(plan, prepared, show)
+        finally:
+            plan.source.close()
+        print(f"finishing the files in {prepared.files.folder} …")
+        _finish_and_tell(plan, prepared, outcome)
+    if outcome.fault is not None:
+        raise outcome.fault
+    return 0
+
+
+def _record(plan: Plan, prepared: Prepared, show: Callable[[Status], None]) -> Outcome:
+    """Acquire with a live line in the terminal, until the end, a signal or a fault."""
     line = LiveLine()
-    try:
-        prepared = prepare(plan)
-        for warning in (*plan.source.info.warnings, *prepared.warnings):
-            print(f"warning: {warning}", file=sys.stderr)
-        with Desk(prepared.header.acquisition_id, plan.config.stream) as desk:
-            desk.announce(prepared.files.name)
-            acquisition = acquisition_of(plan, prepared, desk, line.show)
-            with _stopping_on_signals(acquisition):
-                outcome = acquire(acquisition, prepared.files)
-        line.end()
-    finally:
-        plan.source.close()
-    files = prepared.files
-    print(f"finishing the files in {files.folder} …")
+
+    def watch(status: Status) -> None:
+        line.show(status)
+        show(status)
+
+    for warning in (*plan.source.info.warnings, *prepared.warnings):
+        print(f"warning: {warning}", file=sys.stderr)
+    with Desk(prepared.header.acquisition_id, plan.config.stream) as desk:
+        desk.announce(prepared.files.name)
+        acquisition = acquisition_of(plan, prepared, desk, watch)
+        with _stopping_on_signals(acquisition):
+            outcome = acquire(acquisition, prepared.files)
+    line.end()
+    return outcome
+
+
+def _finish_and_tell(plan: Plan, prepared: Prepared, outcome: Outcome) -> None:
+    """Finish the files and print the summary; where that fails, a fault of the acquisition is told as well."""
     try:
         print(summary_text(finish(plan, prepared, outcome)))
     except (LocstreamError, KeyboardInterrupt) as error:
@@ -84,21 +114,20 @@ def run_plan(plan: Plan) -> int:
             print(f"{outcome.fault}\n", file=sys.stderr)
         if isinstance(error, LocstreamError):
             raise
+        folder = prepared.files.folder
         raise LocstreamError(
             "interrupted while the files were being finished",
-            safe=f"every committed frame is in {files.folder}",
-            todo=f"`locstream recover {files.folder}` finishes them",
+            safe=f"every committed frame is in {folder}",
+            todo=f"`locstream recover {folder}` finishes them",
         ) from error
-    if outcome.fault is not None:
-        raise outcome.fault
-    return 0
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """What is settled before the camera starts."""
+    """What is settled before the camera starts; the lock is to be released when the files are finished."""
 
     files: RunFiles
+    lock: RunLock
     calibration: CameraCalibration
     header: ResultsHeader
     warnings: tuple[str, ...]
@@ -127,7 +156,7 @@ def prepare(plan: Plan) -> Prepared:
         fit=config.fit.model_dump(mode="json"),
         config=config.model_dump(mode="json"),
     )
-    return Prepared(files, calibration, header, tuple(warnings))
+    return Prepared(files, RunLock(files), calibration, header, tuple(warnings))
 
 
 def acquisition_of(plan: Plan, prepared: Prepared, desk: Desk, watch: Callable[[Status], None]) -> Acquisition:
@@ -149,7 +178,8 @@ def acquire(acquisition: Acquisition, files: RunFiles) -> Outcome:
     try:
         return acquisition.run()
     except LocstreamError:
-        files.discard_unstarted()
+        if not acquisition.acquired:
+            files.discard_unstarted()
         raise
 
 
@@ -164,23 +194,28 @@ def finish(plan: Plan, prepared: Prepared, outcome: Outcome) -> Summary:
     files = prepared.files
     ledger = outcome.ledger
     fault = outcome.fault.what if outcome.fault is not None else None
-    finalize(
-        files.live_results, files.results, {"outcome": outcome.outcome, "fault": fault, "ledger": ledger.as_dict()}
-    )
+    latency = {"committed": outcome.stages.committed, "published": outcome.stages.published}
+    learned = {
+        "outcome": outcome.outcome,
+        "fault": fault,
+        "ledger": ledger.as_dict(),
+        "speed": {"acquired_fps": outcome.acquired_fps, "fitted_fps": outcome.fitted_fps},
+        "latency": msgspec.to_builtins(latency),
+    }
+    finalize(files.live_results, files.results, learned)
     finish_stack(files, plan.source.info)
     if isinstance(plan.source, SimulatedSource):
         plan.source.write_truth(files.truth)
-    settled = ledger.acquired - ledger.pending
-    fitting_s = outcome.finished_s - outcome.started_s
     ending = Ending(
         outcome=outcome.outcome,
         fault=fault,
         ledger=ledger,
         started_s=outcome.started_s,
         finished_s=outcome.finished_s,
-        acquired_fps=ledger.acquired / outcome.acquiring_s if outcome.acquiring_s else None,
-        fitted_fps=settled / fitting_s if fitting_s else None,
-        latency_ms=outcome.latency_ms if plan.source.paced else None,
+        acquired_fps=outcome.acquired_fps,
+        fitted_fps=outcome.fitted_fps,
+        committed=outcome.stages.committed,
+        published=outcome.stages.published,
         warnings=(*prepared.warnings, *outcome.warnings),
     )
     return finish_run(files, plan.source.info, ending, plan.config.render)
@@ -188,12 +223,17 @@ def finish(plan: Plan, prepared: Prepared, outcome: Outcome) -> Summary:
 
 @contextmanager
 def _stopping_on_signals(acquisition: Acquisition) -> Iterator[None]:
-    """Let Ctrl-C or a service manager's SIGTERM stop the camera; a second one leaves frames unfitted."""
+    """Let Ctrl-C, SIGTERM or a closing terminal stop the camera; a second one leaves frames unfitted."""
+    asked = 0
 
     def on_signal(number: int, frame: object) -> None:
-        acquisition.stop(hurry=acquisition.stopping)
+        nonlocal asked
+        asked += 1
+        acquisition.stop(hurry=asked > 1)
+        # Not by print: the handler may have come in the middle of one.
+        os.write(2, STOPPING if asked == 1 else HURRYING)
 
-    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, on_signal) for number in STOP_SIGNALS}
     try:
         yield
     finally:

@@ -9,9 +9,11 @@ import signal
 import threading
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
+import msgspec
 import zmq
 
 from locstream.bundle.summary import Summary, summary_text
@@ -24,6 +26,8 @@ from locstreamd.service.config import Config
 from locstreamd.service.desk import Desk
 from locstreamd.service.live_line import live_text
 from locstreamd.service.load_config import load_config
+from locstreamd.service.logs import Logs, logs_folder
+from locstreamd.service.metrics import metrics
 from locstreamd.service.outcome import Outcome
 from locstreamd.service.recovery import recover_folder
 from locstreamd.service.run import Plan, Prepared, acquire, acquisition_of, finish, prepare
@@ -49,12 +53,16 @@ class Service:
         The state folder, held.
     desk
         Where it is watched and steered.
+    show
+        Called with every `Status`, also when idle: for the metrics.
     """
 
-    def __init__(self, config_file: Path, state: StateFolder, desk: Desk) -> None:
+    def __init__(self, config_file: Path, state: StateFolder, desk: Desk, show: Callable[[Status], None]) -> None:
         self._config_file = config_file
         self._state = state
         self._desk = desk
+        self._show = show
+        self._shown = Status(acquisition="", seq=0, state="idle", ledger=LedgerSnapshot())
         self._config = self._load()
         self._watchdog = Watchdog()
         self._order: Request | None = None
@@ -130,19 +138,21 @@ class Service:
         """Carry an order out; what goes wrong is told by `status` and in the log, and the service goes on."""
         try:
             plan = self._plan(order)
-            try:
-                prepared = prepare(plan)
-                outcome = self._record(plan, prepared)
-            finally:
-                plan.source.close()
-            summary = self._finish(plan, prepared, outcome)
+            with ExitStack() as until_finished:
+                try:
+                    prepared = prepare(plan)
+                    until_finished.enter_context(prepared.lock)
+                    outcome = self._record(plan, prepared)
+                finally:
+                    plan.source.close()
+                summary = self._finish(plan, prepared, outcome)
             self._state.done()
             self._last = f"{summary.name}: {summary.outcome}" + (f": {summary.fault}" if summary.fault else "")
             log.log(logging.ERROR if summary.fault else logging.INFO, "%s", summary_text(summary))
         except LocstreamError as error:
             self._last = error.what
             log.error("%s", error)
-        self._doing = "idle"
+        self._do("idle")
         notify(f"STATUS=idle; last {self._last}")
 
     def _plan(self, order: Request) -> Plan:
@@ -157,7 +167,12 @@ class Service:
 
     def _record(self, plan: Plan, prepared: Prepared) -> Outcome:
         self._state.begin(prepared.files.folder, prepared.files.name)
+        log.info("%s begins in %s", prepared.files.name, prepared.files.folder)
+        for warning in (*plan.source.info.warnings, *prepared.warnings):
+            log.warning("%s", warning)
         self._acquisition = acquisition_of(plan, prepared, self._desk, self._watch)
+        if self._ending:
+            self._acquisition.stop()
         try:
             return acquire(self._acquisition, prepared.files)
         except LocstreamError:
@@ -168,7 +183,7 @@ class Service:
 
     def _finish(self, plan: Plan, prepared: Prepared, outcome: Outcome) -> Summary:
         """Finish the files in a thread, so that whoever asks is still answered."""
-        self._doing = "finishing"
+        self._do("finishing")
         notify(f"STATUS=finishing {prepared.files.name}")
         result: list[Summary | LocstreamError] = []
 
@@ -186,8 +201,15 @@ class Service:
             raise result[0]
         return result[0]
 
+    def _do(self, doing: str) -> None:
+        """Note what is being done; the numbers stay those of the last acquisition."""
+        self._doing = doing
+        self._show(msgspec.structs.replace(self._shown, state=doing))
+
     def _watch(self, status: Status) -> None:
-        """Take the numbers of the running acquisition: to systemd, and once a minute to the log."""
+        """Take the numbers of the running acquisition: to systemd, the metrics, and once a minute the log."""
+        self._shown = status
+        self._show(status)
         ledger = status.ledger
         self._watchdog.progress((ledger.acquired, ledger.pending), pending=ledger.pending > 0)
         notify(f"STATUS={live_text(status)}")
@@ -202,7 +224,10 @@ class Service:
         log.warning("%s was not finished; recovering %s", unfinished.name, unfinished.folder)
         notify(f"STATUS=recovering {unfinished.name}")
         if Path(unfinished.folder).is_dir():
-            recover_folder(Path(unfinished.folder))
+            # fitting what was recorded may take long: systemd waits for as long as it gets on
+            recover_folder(
+                Path(unfinished.folder), lambda text: notify(f"STATUS={text}", "EXTEND_TIMEOUT_USEC=120000000")
+            )
         self._state.done()
 
     def _load(self) -> Config:
@@ -237,10 +262,14 @@ def command(arguments: Sequence[str]) -> int:
     parser.add_argument("--state", type=Path, metavar="FOLDER", help="state folder, one a service (%(default)s)")
     parser.set_defaults(state=default_state_folder())
     given = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
-    settings = load_config(given.config).config.stream
-    with StateFolder(given.state) as state, Desk(uuid.uuid4().hex, settings) as desk:
-        service = Service(given.config, state, desk)
+    settings = load_config(given.config).config
+    with (
+        StateFolder(given.state) as state,
+        Logs(logs_folder(given.state)),
+        metrics(settings.metrics) as show,
+        Desk(uuid.uuid4().hex, settings.stream) as desk,
+    ):
+        service = Service(given.config, state, desk, show)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: service.end())
         signal.signal(signal.SIGHUP, lambda *_: service.reload())

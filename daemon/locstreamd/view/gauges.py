@@ -10,10 +10,10 @@ import numpy as np
 
 from locstream.localizations import Localizations, precision_nm
 from locstream.results.frames import FrameRecords
+from locstreamd.view.latency import Latencies
 
 RECENT_FRAMES = 200
 RATE_WINDOW_S = 2.0
-LATENCIES = 20_000
 
 
 class Medians(NamedTuple):
@@ -27,13 +27,20 @@ class Medians(NamedTuple):
 
 
 class Gauges:
-    """Rolling numbers over the latest frames; constant memory."""
+    """Rolling numbers over the latest frames; constant memory.
+
+    Attributes
+    ----------
+    committed, published
+        From the time of a frame to its localizations committed on disk, and published.
+    """
 
     def __init__(self) -> None:
         self._batches: deque[tuple[int, Localizations]] = deque()
         self._frames = 0
         self._marks: deque[tuple[float, int, int]] = deque()
-        self._latencies_s: deque[float] = deque(maxlen=LATENCIES)
+        self.committed = Latencies()
+        self.published = Latencies()
 
     def add_batch(self, rows: Localizations, records: FrameRecords) -> None:
         """Take a batch that has just been committed."""
@@ -41,7 +48,11 @@ class Gauges:
         self._frames += len(records)
         while len(self._batches) > 1 and self._frames - self._batches[0][0] >= RECENT_FRAMES:
             self._frames -= self._batches.popleft()[0]
-        self._latencies_s.extend((time.time() - records["time_s"]).tolist())
+        self.committed.add(time.time() - records["time_s"])
+
+    def note_published(self, records: FrameRecords) -> None:
+        """Note that a batch has just been published."""
+        self.published.add(time.time() - records["time_s"])
 
     def rates(self, acquired: int, settled: int) -> tuple[float, float]:
         """Return frames per second acquired and fitted over the last two seconds."""
@@ -66,10 +77,3 @@ class Gauges:
             precision_nm=float(np.median(precision_nm(table))),
             sigma_nm=float(np.median(table["sigma_x_nm"])),
         )
-
-    def latency_ms(self) -> tuple[float, float] | None:
-        """Return median and 99th percentile from a frame's time to its commit, ms, over the latest frames."""
-        if not self._latencies_s:
-            return None
-        p50, p99 = np.percentile(np.fromiter(self._latencies_s, float), (50, 99))
-        return 1e3 * float(p50), 1e3 * float(p99)

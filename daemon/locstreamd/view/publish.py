@@ -7,6 +7,7 @@ import time
 import msgspec
 import zmq
 
+from locstream.errors import LocstreamError
 from locstream.localizations import Localizations
 from locstream.stream.messages import (
     TOPIC_END,
@@ -48,7 +49,15 @@ class Publisher:
         self.socket.linger = 1_000
         self.socket.setsockopt(zmq.XPUB_VERBOSER, 1)  # every subscriber counts, not only the first and the last
         for endpoint in endpoints:
-            self.socket.bind(endpoint)
+            try:
+                self.socket.bind(endpoint)
+            except zmq.ZMQError as error:
+                self.socket.close(linger=0)
+                raise LocstreamError(
+                    f"the localization stream cannot be bound to {endpoint}: {error.strerror}",
+                    safe="nothing was acquired",
+                    todo="another program, perhaps another run, uses it: choose another port for stream.listen",
+                ) from error
 
     def tend(self) -> None:
         """Greet who has subscribed, count who has left."""

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from locstream.errors import LocstreamError
 
+EMPTY_STACK_BYTES = 4096
+"""A stack without a frame is smaller than this."""
+
 
 @dataclass(frozen=True)
 class RunFiles:
@@ -54,10 +57,29 @@ class RunFiles:
         """Short machine-readable summary."""
         return self.folder / f"{self.name}_summary.json"
 
+    @property
+    def lock(self) -> Path:
+        """Held by the process that acquires, finishes or recovers the run."""
+        return self.folder / f"{self.name}.run.lock"
+
+    @property
+    def every(self) -> tuple[Path, ...]:
+        """All that a run may leave, those that grow first."""
+        ends = ("_locs.yaml", "_recon.png", "_recon.ome.tif")
+        made = tuple(self.folder / f"{self.name}{end}" for end in ends)
+        return (self.live_results, self.live_stack, self.results, self.stack, self.truth, self.summary, *made)
+
     def discard_unstarted(self) -> None:
-        """Remove the live files of a run that ended before its first frame."""
-        for path in (self.live_results, self.live_results.with_suffix(".lock"), self.live_stack):
+        """Remove the live files of a run that ended before its first frame; a stack that holds more is left."""
+        for path in (self.live_results, self.live_results.with_suffix(".lock")):
             path.unlink(missing_ok=True)
+        if self.stack_is_empty:
+            self.live_stack.unlink(missing_ok=True)
+
+    @property
+    def stack_is_empty(self) -> bool:
+        """True where the live stack is not there or holds no more than the head of a file."""
+        return not self.live_stack.exists() or self.live_stack.stat().st_size <= EMPTY_STACK_BYTES
 
     def prepare(self) -> None:
         """Make the folder and see that nothing would be overwritten.
@@ -81,7 +103,7 @@ class RunFiles:
                 safe="nothing was started",
                 todo="choose another folder, or have this one made writable",
             )
-        for path in (self.live_results, self.results, self.live_stack, self.stack, self.summary):
+        for path in self.every:
             if path.exists():
                 unfinished = path in (self.live_results, self.live_stack)
                 raise LocstreamError(

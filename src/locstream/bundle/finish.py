@@ -12,13 +12,16 @@ from pathlib import Path
 from locstream.bundle.files import RunFiles
 from locstream.bundle.images import write_reconstruction
 from locstream.bundle.summary import Outcome, Summary, summarize, write_summary
+from locstream.errors import StackError
 from locstream.rendering.options import RenderOptions
 from locstream.results.ledger import LedgerSnapshot
 from locstream.results.reader import ResultsReader
-from locstream.stacks.live import repair_live_stack
+from locstream.stacks.live_frames import read_pages_info
+from locstream.stacks.live_repair import repair_live_stack
 from locstream.stacks.ome import finalize_ome_tiff
 from locstream.stacks.ome_xml import StackMetadata
 from locstream.stacks.source import SourceInfo
+from locstream.stream.stages import Latency
 
 
 @dataclass(frozen=True)
@@ -28,13 +31,15 @@ class Ending:
     Parameters
     ----------
     outcome, fault
-        ``complete``, ``stopped`` or ``faulted``; the fault in a sentence.
+        ``complete``, ``stopped``, ``faulted`` or ``recovered``; the fault in a sentence.
     ledger
         The frame ledger at the end.
     started_s, finished_s
         Seconds since the epoch.
-    acquired_fps, fitted_fps, latency_ms
+    acquired_fps, fitted_fps
         Speed; None where not known.
+    committed, published
+        From a frame to its localizations committed on disk, and published; None where not known.
     warnings
         Sentences the user must see.
     """
@@ -46,7 +51,8 @@ class Ending:
     finished_s: float
     acquired_fps: float | None = None
     fitted_fps: float | None = None
-    latency_ms: tuple[float, float] | None = None
+    committed: Latency | None = None
+    published: Latency | None = None
     warnings: tuple[str, ...] = ()
 
 
@@ -69,17 +75,17 @@ def finish_stack(files: RunFiles, source: SourceInfo) -> Path | None:
         return files.stack if files.stack.exists() else None
     pages = repair_live_stack(files.live_stack)
     if not pages:
-        files.live_stack.unlink()  # stopped before the first frame
+        _without_a_page(files)
         return None
     with ResultsReader(files.results) as results:
-        header, records = results.header, results.frames()
-    whole = len(records) == pages
+        header = results.header
+    taken = read_pages_info(files.live_stack)
     known = header.calibration
     metadata = StackMetadata(
         source=replace(source, pixel_size_nm=header.pixel_size_nm),
         name=files.name,
-        times_s=records["time_s"] if whole else (),
-        frame_numbers=records["frame"] if whole else (),
+        times_s=taken.times_s,
+        frame_numbers=taken.numbers,
         offset_adu=known.offset_adu if known is not None else None,
         gain_e_per_adu=known.gain_e_per_adu if known is not None else None,
         read_noise_e=known.read_noise_e if known is not None else None,
@@ -89,6 +95,20 @@ def finish_stack(files: RunFiles, source: SourceInfo) -> Path | None:
     )
     finalize_ome_tiff(files.live_stack, files.stack, metadata)
     return files.stack
+
+
+def _without_a_page(files: RunFiles) -> None:
+    """Remove a stack that was stopped before its first frame; keep one whose first page cannot be read."""
+    if files.stack_is_empty:
+        files.live_stack.unlink()
+        return
+    kept = files.live_stack.with_name(files.live_stack.name + ".damaged")
+    files.live_stack.replace(kept)
+    raise StackError(
+        f"the first page of the raw stack of {files.name} cannot be read, and so none behind it",
+        safe=f"the file is kept as it is: {kept}",
+        todo="the frames are in it, one behind another; ask for help before you delete it",
+    )
 
 
 def finish_run(
@@ -127,7 +147,7 @@ def finish_run(
             overwrite=overwrite,
         )
         made = (files.results, files.results.with_suffix(".yaml"), pictures.png, pictures.ome_tiff)
-        latency_p50_ms, latency_p99_ms = ending.latency_ms or (None, None)
+        committed, published = ending.committed, ending.published
         summary = summarize(
             results.blocks(),
             name=files.name,
@@ -141,8 +161,10 @@ def finish_run(
             ledger=ending.ledger,
             acquired_fps=ending.acquired_fps,
             fitted_fps=ending.fitted_fps,
-            latency_p50_ms=latency_p50_ms,
-            latency_p99_ms=latency_p99_ms,
+            latency_p50_ms=published.p50_ms if published is not None else None,
+            latency_p99_ms=published.p99_ms if published is not None else None,
+            committed_p50_ms=committed.p50_ms if committed is not None else None,
+            committed_p99_ms=committed.p99_ms if committed is not None else None,
             files=[*(p for p in (files.stack, files.truth) if p.exists()), *made, files.summary],
             warnings=[*ending.warnings, *pictures.warnings],
         )

@@ -18,8 +18,8 @@ from locstream.localizations import Localizations, precision_nm
 from locstream.results.ledger import LedgerSnapshot
 from locstream.stacks.source import SourceInfo
 
-Outcome = Literal["complete", "stopped", "faulted"]
-
+Outcome = Literal["complete", "stopped", "faulted", "recovered"]
+"""``recovered``: it was killed, and its files were finished later; every recorded frame that could be was fitted."""
 
 WARNINGS_SHOWN = 2
 
@@ -79,6 +79,9 @@ class Speed(Part):
     latency_p50_ms: float | None
     """From the camera's frame to its published localizations, ms."""
     latency_p99_ms: float | None
+    committed_p50_ms: float | None = None
+    """From the camera's frame to its localizations committed on disk, ms."""
+    committed_p99_ms: float | None = None
 
 
 class Summary(Part):
@@ -90,7 +93,7 @@ class Summary(Part):
     software: str
     outcome: Outcome
     fault: str | None
-    """What stopped the run, in a sentence; None unless the outcome is "faulted"."""
+    """What stopped the run, in a sentence; None unless the outcome is "faulted" or "recovered"."""
     started: AwareDatetime
     """UTC, ISO 8601."""
     finished: AwareDatetime
@@ -107,7 +110,7 @@ class Summary(Part):
 
     @model_validator(mode="after")
     def _fault_is_told(self) -> Self:
-        if (self.outcome == "faulted") != bool(self.fault):
+        if (self.outcome in ("faulted", "recovered")) != bool(self.fault):
             raise ValueError(f"outcome {self.outcome!r} with fault {self.fault!r}: a fault, and only one, is told")
         return self
 
@@ -128,6 +131,8 @@ def summarize(
     fitted_fps: float | None = None,
     latency_p50_ms: float | None = None,
     latency_p99_ms: float | None = None,
+    committed_p50_ms: float | None = None,
+    committed_p99_ms: float | None = None,
     files: Iterable[Path | str] = (),
     warnings: Iterable[str] = (),
 ) -> Summary:
@@ -143,7 +148,7 @@ def summarize(
     name, acquisition_id
         Of the run.
     outcome, fault
-        How it ended; the fault in a sentence where it is "faulted".
+        How it ended; the fault in a sentence where it is "faulted" or "recovered".
     started_s, finished_s
         Seconds since the epoch.
     source
@@ -156,6 +161,8 @@ def summarize(
         Frames per second, None where not known.
     latency_p50_ms, latency_p99_ms
         From frame to published localizations, ms, None where not known.
+    committed_p50_ms, committed_p99_ms
+        From frame to localizations committed on disk, ms, None where not known.
     files
         What the run left behind; their names are kept, not their folder.
     warnings
@@ -191,6 +198,8 @@ def summarize(
             fitted_fps=fitted_fps,
             latency_p50_ms=latency_p50_ms,
             latency_p99_ms=latency_p99_ms,
+            committed_p50_ms=committed_p50_ms,
+            committed_p99_ms=committed_p99_ms,
         ),
         files=tuple(Path(f).name for f in files),
         warnings=tuple(dict.fromkeys([*source.warnings, *warnings, *_ledger_warnings(ledger)])),

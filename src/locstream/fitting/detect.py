@@ -4,10 +4,9 @@ A frame is smoothed with a Gaussian as wide as the image of a molecule (the matc
 where the smoothed image exceeds the background by ``threshold`` standard deviations of its own noise and no pixel
 nearby is higher. Background and noise come from the frame and the camera calibration, hence one threshold for all.
 
-The background is the mean of the pixels of a tile without those that stand out, interpolated between tiles. A plain
-box mean would be lifted by the molecules themselves and hide the dim neighbours of bright ones.
-
-Rows stream through ring buffers that stay in the cache, and every inner loop runs along a row with unit stride.
+**How it is laid out.** Rows stream through ring buffers that stay in the cache, every inner loop runs along a row with
+unit stride, and the rows of the buffers are whole cache lines. Each pixel is held against a limit that is a little too
+low and cheap to know; only the few that pass it are looked at closely.
 """
 
 from __future__ import annotations
@@ -18,24 +17,32 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from locstream.fitting.background import (
+    RING_ROWS,
+    background_at,
+    row_of_tiles,
+    tile_edges,
+    tile_medians,
+    tiles_along,
+    ways_between_tiles,
+)
+from locstream.fitting.buffers import aligned
 from locstream.fitting.sensor import Sensor
 from locstream.stacks.source import Image
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
+Bytes = npt.NDArray[np.uint8]
+Words = npt.NDArray[np.uint64]
 
 REACH_PX = 3
 """The filter has 2 · REACH_PX + 1 taps a side: enough for 98 % of the signal-to-noise ratio up to sigma = 2 px."""
 MARGIN = 16
-"""Margin of a row that is smoothed along: at least REACH_PX, and whole vector registers to keep the row aligned."""
-TILE_PX = 16
-"""Edge of a background tile."""
-CLIP_SIGMAS = 2.0
-"""Pixels of a tile this many standard deviations above its mean are left out of the next mean."""
-CLIP_BIAS_SIGMAS = 0.0552
-"""What that costs the mean of a tile without molecules: the mean of a normal deviate below 2 is -0.0552."""
-CLIP_ROUNDS = (4, 2, 1)
-"""The mean of a tile is taken once of all pixels and twice of those below the limit; first of every 4th row only."""
+"""Margin of a row that is smoothed along: at least REACH_PX, and a whole cache line to keep the row aligned."""
+OUTSIDE = RING_ROWS
+"""The row of the ring of smoothed rows that stands for all outside the frame."""
+BLOCK = 64
+"""Pixels of a row that are passed over together where none of them exceeds the limit."""
 
 
 class Peaks(NamedTuple):
@@ -69,6 +76,8 @@ class MatchedFilter(NamedTuple):
         What the upper tail of Poisson noise adds to the limit.
     noise
         threshold² times the variance of the smoothed image without light, of the shape of `Sensor.variance`.
+    quiet
+        The least of it in each column, shape (width,).
     tile_noise
         Variance of a typical pixel without light in each background tile.
     edge_rows, edge_columns
@@ -80,9 +89,61 @@ class MatchedFilter(NamedTuple):
     shot: np.float32
     skew: np.float32
     noise: Floats
+    quiet: Floats
     tile_noise: Floats
     edge_rows: Floats
     edge_columns: Floats
+
+
+class Room(NamedTuple):
+    """What the kernels work in. Rows are padded to whole blocks; nothing is found in the padding.
+
+    Parameters
+    ----------
+    light
+        Rows of the frame, photoelectrons; see `RING_ROWS`.
+    sums
+        Sums over the rows of a row of tiles.
+    rows, columns
+        Where the tiles begin, and the end of the last.
+    tiles
+        Background of each tile, shape (tile rows, tile columns).
+    row_starts, column_starts
+        Where the way begins from the middle of each tile to that of the next, and the end of the last way.
+    row_part, column_part
+        How far each row and column has come on that way.
+    limit, slope
+        What a pixel has to exceed to be looked at, at the upper one of two rows of tiles, and what is added to it on
+        the way to the lower one.
+    down
+        Two rows smoothed down the columns, with margins.
+    smooth
+        Smoothed rows with margins, in a ring as `light`, and one that stands for all outside the frame. No pixel
+        there is higher than one in the frame.
+    marks
+        Which pixels of those rows exceed the limit.
+    words
+        The same memory, eight marks at a time.
+    hits
+        Which blocks of those rows have a mark.
+    """
+
+    light: Floats
+    sums: Floats
+    rows: Ints
+    columns: Ints
+    tiles: Floats
+    row_starts: Ints
+    column_starts: Ints
+    row_part: Floats
+    column_part: Floats
+    limit: Floats
+    slope: Floats
+    down: Floats
+    smooth: Floats
+    marks: Bytes
+    words: Words
+    hits: Bytes
 
 
 U = np.uintp
@@ -97,251 +158,194 @@ _jit = numba.njit(
 
 
 @_jit
-def _sum_below(
-    image: Image, y: int, offset: Floats, scale: Floats, ceiling: Floats, total: Floats, count: Floats
-) -> None:
-    """Add the pixels of row ``y`` that do not exceed the ceiling to the totals of their columns."""
-    offset_row, scale_row = y % offset.shape[0], y % scale.shape[0]
-    for x in range(U(image.shape[1])):
-        electrons = (np.float32(image[y, x]) - offset[offset_row, x]) * scale[scale_row, x]
-        below = electrons <= ceiling[x]
-        total[x] += electrons if below else np.float32(0)
-        count[x] += np.float32(1) if below else np.float32(0)
+def _photoelectrons(image: Image, top: int, bottom: int, offset: Floats, scale: Floats, light: Floats) -> None:
+    """Convert rows ``top`` … ``bottom - 1`` of the frame."""
+    for y in range(top, bottom):
+        row, pixels = U(y % RING_ROWS), U(y)
+        offset_row, scale_row = U(min(y, offset.shape[0] - 1)), U(min(y, scale.shape[0] - 1))
+        for x in range(U(image.shape[1])):
+            light[row, x] = (np.float32(image[pixels, x]) - offset[offset_row, x]) * scale[scale_row, x]
 
 
 @_jit
-def background_tiles(image: Image, offset: Floats, scale: Floats, tile_noise: Floats) -> Floats:
-    """Return the background of every tile, shape (tile rows, tile columns), in the unit of `Sensor`."""
-    height, width = image.shape
-    rows, columns = tile_noise.shape
-    tiles = np.empty((rows, columns), np.float32)
-    ceiling, total, count = np.empty(width, np.float32), np.empty(width, np.float32), np.empty(width, np.float32)
-    for row in range(rows):
-        top, bottom = row * height // rows, (row + 1) * height // rows
-        ceiling[:] = np.inf
-        for every in CLIP_ROUNDS:
-            total[:] = 0
-            count[:] = 0
-            for y in range(top, bottom, every):
-                _sum_below(image, y, offset, scale, ceiling, total, count)
-            for column in range(columns):
-                left, right = U(column * width // columns), U((column + 1) * width // columns)
-                light = kept = np.float32(0)
-                for x in range(left, right):
-                    light += total[x]
-                    kept += count[x]
-                mean = light / kept if kept > 0 else tiles[row, column]
-                sigma = np.sqrt(max(mean, np.float32(0)) + tile_noise[row, column])
-                if ceiling[left] < np.inf:
-                    mean += np.float32(CLIP_BIAS_SIGMAS) * sigma
-                tiles[row, column] = mean
-                for x in range(left, right):
-                    ceiling[x] = mean + np.float32(CLIP_SIGMAS) * sigma
-    return tiles
+def _set_limit(
+    tiles: Floats, row: int, shot: np.float32, skew: np.float32, quiet: Floats, starts: Ints, part: Floats,
+    limit: Floats, slope: Floats,
+) -> None:  # fmt: skip
+    """Set the limit between the middles of one row of tiles and the next.
+
+    The background is interpolated; its noise is the least of what the tiles around and the pixels of the column have.
+    """
+    below, last = min(row + 1, tiles.shape[0] - 1), tiles.shape[1] - 1
+    for tile in range(starts.shape[0] - 1):
+        right = min(tile + 1, last)
+        a, b, c, d = tiles[row, tile], tiles[row, right], tiles[below, tile], tiles[below, right]
+        along, change, change_along = b - a, c - a, (d - c) - (b - a)
+        shot_noise = shot * max(min(min(a, b), min(c, d)), np.float32(0))
+        for x in range(U(starts[tile]), U(starts[tile + 1])):
+            limit[x] = a + part[x] * along + skew + np.float32(0.999) * np.sqrt(shot_noise + quiet[x])
+            slope[x] = change + part[x] * change_along
 
 
 @_jit
-def _between_tiles(position: int, length: int, tiles: int) -> tuple[int, np.float32]:
-    """Return the tile before pixel ``position`` and how far it lies on the way to the next one, from 0 to 1."""
-    along = (np.float32(position) + np.float32(0.5)) * np.float32(tiles) / np.float32(length) - np.float32(0.5)
-    first = min(max(int(np.floor(along)), 0), max(tiles - 2, 0))
-    return first, min(max(along - np.float32(first), np.float32(0)), np.float32(1))
-
-
-@_jit
-def _spread_columns(tiles: Floats, row: int, before: Ints, part: Floats, lines: Floats) -> None:
-    """Interpolate one row of tiles, or the last, to every column of the frame."""
-    source, line, last = min(row, tiles.shape[0] - 1), row % 2, tiles.shape[1] - 1
-    for x in range(U(lines.shape[1])):
-        left, right = tiles[source, U(before[x])], tiles[source, U(min(before[x] + 1, last))]
-        lines[line, x] = left + part[x] * (right - left)
-
-
-@_jit
-def _mirror(index: int, length: int) -> int:
-    """Reflect an index outside 0 … length - 1 at the edge it passed."""
+def _mirrored(index: int, length: int) -> np.uintp:
+    """Return the place of a row; outside 0 … length - 1 it is reflected at the edge it passed."""
     if index < 0:
-        return -1 - index
-    return 2 * length - 1 - index if index >= length else index
+        index = -1 - index
+    if index >= length:
+        index = 2 * length - 1 - index
+    return U(index % RING_ROWS)
 
 
 @_jit
-def _photoelectrons(image: Image, y: int, offset: Floats, scale: Floats, rows: Floats) -> None:
-    """Convert row ``y`` of the frame."""
-    offset_row, scale_row, row = y % offset.shape[0], y % scale.shape[0], y % rows.shape[0]
-    for x in range(U(image.shape[1])):
-        rows[row, x] = (np.float32(image[y, x]) - offset[offset_row, x]) * scale[scale_row, x]
+def _smooth_down(light: Floats, y: int, height: int, width: int, taps: Floats, down: Floats) -> None:
+    """Apply the filter along columns, for rows ``y`` and ``y + 1``, which share most of what has to be fetched.
 
-
-@_jit
-def _smooth_down(rows: Floats, y: int, height: int, taps: Floats, padded: Floats) -> None:
-    """Apply the filter along columns; the frame is mirrored at its edges, and so are the margins of the result."""
-    n, width = rows.shape
-    r0 = y % n
-    a1, b1 = _mirror(y - 1, height) % n, _mirror(y + 1, height) % n
-    a2, b2 = _mirror(y - 2, height) % n, _mirror(y + 2, height) % n
-    a3, b3 = _mirror(y - 3, height) % n, _mirror(y + 3, height) % n
+    The frame is mirrored at its edges, and so are the margins of the result.
+    """
     t0, t1, t2, t3 = taps[0], taps[1], taps[2], taps[3]
-    for x in range(U(width)):
-        padded[x + U(MARGIN)] = (
-            t0 * rows[r0, x]
-            + t1 * (rows[a1, x] + rows[b1, x])
-            + t2 * (rows[a2, x] + rows[b2, x])
-            + t3 * (rows[a3, x] + rows[b3, x])
-        )
-    for k in range(REACH_PX):
-        padded[MARGIN - 1 - k] = padded[MARGIN + k]
-        padded[MARGIN + width + k] = padded[MARGIN + width - 1 - k]
+    a, b, c, d = _mirrored(y - 3, height), _mirrored(y - 2, height), _mirrored(y - 1, height), U(y % RING_ROWS)
+    e, f, g, h = (
+        _mirrored(y + 1, height), _mirrored(y + 2, height), _mirrored(y + 3, height), _mirrored(y + 4, height)
+    )  # fmt: skip
+    first, second = U(0), U(1)
+    for x in range(U(light.shape[1])):
+        p, q, r, s, t, u, v, w = (
+            light[a, x], light[b, x], light[c, x], light[d, x], light[e, x], light[f, x], light[g, x], light[h, x]
+        )  # fmt: skip
+        down[first, x + U(MARGIN)] = t0 * s + t1 * (r + t) + t2 * (q + u) + t3 * (p + v)
+        down[second, x + U(MARGIN)] = t0 * t + t1 * (s + u) + t2 * (r + v) + t3 * (q + w)
+    for row in range(2):
+        for k in range(REACH_PX):
+            down[row, MARGIN - 1 - k] = down[row, MARGIN + k]
+            down[row, MARGIN + width + k] = down[row, MARGIN + width - 1 - k]
 
 
 @_jit
-def _smooth_along(padded: Floats, taps: Floats, smooth: Floats, row: int) -> None:
-    """Apply the filter along a row."""
+def _smooth_along(
+    down: Floats, taps: Floats, y: int, rows: int, limit: Floats, slope: Floats, part: Floats, smooth: Floats,
+    marks: Bytes, hits: Bytes, outside: int,
+) -> None:  # fmt: skip
+    """Apply the filter along row ``y`` and, of two rows, ``y + 1``; mark the pixels that exceed the limit.
+
+    From column ``outside`` on, counted with the margin, the row is filled up with what no pixel is lower than.
+    """
     t0, t1, t2, t3 = taps[0], taps[1], taps[2], taps[3]
-    for x in range(U(MARGIN), U(padded.shape[0] - MARGIN)):
-        smooth[row, x] = (
-            t0 * padded[x]
-            + t1 * (padded[x - U(1)] + padded[x + U(1)])
-            + t2 * (padded[x - U(2)] + padded[x + U(2)])
-            + t3 * (padded[x - U(3)] + padded[x + U(3)])
-        )
+    for which in range(U(rows)):
+        row, way = (U(y) + which) % U(RING_ROWS), part[U(y) + which]
+        for block in range(U(hits.shape[1])):
+            hit = np.uint8(0)
+            for k in range(U(BLOCK)):
+                x = U(BLOCK) * block + k
+                value = (
+                    t0 * down[which, x + U(MARGIN)]
+                    + t1 * (down[which, x + U(MARGIN - 1)] + down[which, x + U(MARGIN + 1)])
+                    + t2 * (down[which, x + U(MARGIN - 2)] + down[which, x + U(MARGIN + 2)])
+                    + t3 * (down[which, x + U(MARGIN - 3)] + down[which, x + U(MARGIN + 3)])
+                )
+                smooth[row, x + U(MARGIN)] = value
+                mark = np.uint8(value > limit[x] + way * slope[x])
+                marks[row, x] = mark
+                hit |= mark
+            hits[row, block] = hit
+        for x in range(U(outside), U(outside + MARGIN)):
+            smooth[row, x] = -np.inf
 
 
 @_jit
-def _mark(
-    smooth: Floats,
-    row: int,
-    lines: Floats,
-    tile_row: int,
-    part: np.float32,
-    shot: np.float32,
-    skew: np.float32,
-    noise: Floats,
-    y: int,
-    marks: npt.NDArray[np.uint8],
-) -> None:
-    """Mark the maxima of a row that exceed the background by its noise; squares spare the root."""
-    above, below, noise_row = tile_row % 2, (tile_row + 1) % 2, y % noise.shape[0]
-    for x in range(U(lines.shape[1])):
-        background = lines[above, x] + part * (lines[below, x] - lines[above, x])
-        value = smooth[row, x + U(MARGIN)]
-        height = max(value - background - skew, np.float32(0))
-        high = height * height > shot * max(background, np.float32(0)) + noise[noise_row, x]
-        peak = (value > smooth[row, x + U(MARGIN - 1)]) & (value >= smooth[row, x + U(MARGIN + 1)])
-        marks[row, x] = np.uint8(high & peak)
+def _keep_maxima(smooth: Floats, above: int, row: int, below: int, block: int, marks: Bytes) -> None:
+    """Unmark the pixels of a block that are not higher than their four neighbours; of equal ones the first stays."""
+    a, n, b, first = U(above), U(row), U(below), U(BLOCK * block)
+    for k in range(U(BLOCK)):
+        x = first + k + U(MARGIN)
+        value = smooth[n, x]
+        left, right = smooth[n, x - U(1)], smooth[n, x + U(1)]
+        highest = (value > left) & (value >= right) & (value > smooth[a, x]) & (value >= smooth[b, x])
+        marks[n, first + k] &= np.uint8(highest)
 
 
 @_jit
 def _is_maximum(smooth: Floats, y: int, x: int, height: int, separation: int) -> bool:
     """Tell whether no pixel within ``separation`` is higher; of equal ones the first in reading order counts."""
-    n = smooth.shape[0]
-    value = smooth[y % n, U(MARGIN + x)]
-    for dy in range(1, separation + 1):  # nearest rows first: they decide most often
-        above, below = y - dy, y + dy
-        for i in range(U(MARGIN + x - separation), U(MARGIN + x + separation + 1)):
-            if (above >= 0 and smooth[above % n, i] >= value) or (below < height and smooth[below % n, i] > value):
-                return False
+    here = U(y % RING_ROWS)
+    value = smooth[here, U(MARGIN + x)]
     for dx in range(1, separation + 1):
-        if smooth[y % n, U(MARGIN + x - dx)] >= value or smooth[y % n, U(MARGIN + x + dx)] > value:
+        if smooth[here, U(MARGIN + x - dx)] >= value or smooth[here, U(MARGIN + x + dx)] > value:
             return False
+    for dy in range(1, separation + 1):
+        above = U((y - dy) % RING_ROWS if y >= dy else OUTSIDE)
+        below = U((y + dy) % RING_ROWS if y + dy < height else OUTSIDE)
+        for i in range(U(MARGIN + x - separation), U(MARGIN + x + separation + 1)):
+            if smooth[above, i] >= value or smooth[below, i] > value:
+                return False
     return True
 
 
 @_jit
-def _scan(
-    image: Image,
-    offset: Floats,
-    scale: Floats,
-    tiles: Floats,
-    taps: Floats,
-    shot: np.float32,
-    skew: np.float32,
-    noise: Floats,
-    edge_rows: Floats,
-    edge_columns: Floats,
-    separation: int,
-    peak_pixel: Ints,
-    peak_height: Floats,
-    peak_background: Floats,
-) -> int:
-    """Stream the rows of a frame through the filter and keep its peaks; return how many there are.
-
-    The arrays come one by one, not in tuples: of those numba would count the references at every use.
-    """
-    height, width = image.shape
-    before, part_x = np.empty(width, np.int32), np.empty(width, np.float32)
-    for x in range(width):
-        before[x], part_x[x] = _between_tiles(x, width, tiles.shape[1])
-    lines = np.empty((2, width), np.float32)  # background along the middles of two rows of tiles
-    _spread_columns(tiles, 0, before, part_x, lines)
-    tile_row = -1
-    electrons = np.empty((2 * REACH_PX + 1, width), np.float32)
-    padded = np.empty(width + 2 * MARGIN, np.float32)
-    ring = 2 * separation + 1
-    smooth = np.full((ring, width + 2 * MARGIN), -np.inf, np.float32)
-    words = np.zeros((ring, (width + 7) // 8), np.uint64)  # eight marks in each
-    marks = words.view(np.uint8)
-    for y in range(REACH_PX):
-        _photoelectrons(image, y, offset, scale, electrons)
-    n = 0
-    for y in range(height + separation):
-        if y < height:
-            if y + REACH_PX < height:
-                _photoelectrons(image, y + REACH_PX, offset, scale, electrons)
-            _smooth_down(electrons, y, height, taps, padded)
-            _smooth_along(padded, taps, smooth, y % ring)
-            first, part = _between_tiles(y, height, tiles.shape[0])
-            if first != tile_row:
-                tile_row = first
-                _spread_columns(tiles, first + 1, before, part_x, lines)
-            _mark(smooth, y % ring, lines, first, part, shot, skew, noise, y, marks)
-        middle = y - separation  # the last row whose neighbours are known
-        if middle < 0:
-            continue
-        row = middle % ring
-        for word in range(words.shape[1]):
-            if words[row, U(word)] == 0:
+def _peaks_of_rows(
+    top: int, bottom: int, height: int, width: int, separation: int, smooth: Floats, marks: Bytes, words: Words,
+    hits: Bytes, tiles: Floats, shot: np.float32, skew: np.float32, noise: Floats, edge_rows: Floats,
+    edge_columns: Floats, n: int, pixel: Ints, peak_height: Floats, peak_background: Floats,
+) -> int:  # fmt: skip
+    """Find the peaks of rows ``top`` … ``bottom - 1``; return how many there are with the `n` found before."""
+    for y in range(top, bottom):
+        row = U(y % RING_ROWS)
+        above = (y - 1) % RING_ROWS if y > 0 else OUTSIDE
+        below = (y + 1) % RING_ROWS if y + 1 < height else OUTSIDE
+        for block in range(hits.shape[1]):
+            if hits[row, U(block)] == 0:
                 continue
-            for x in range(8 * word, min(8 * word + 8, width)):
-                if not (marks[row, U(x)] and _is_maximum(smooth, middle, x, height, separation)):
+            _keep_maxima(smooth, above, row, below, block, marks)
+            for word in range(block * BLOCK // 8, (block + 1) * BLOCK // 8):
+                if words[row, U(word)] == 0:
                     continue
-                background = _background_at(tiles, middle, x, height, width)
-                excess = smooth[row, MARGIN + x] - background
-                variance = shot * max(background, 0.0) + noise[middle % noise.shape[0], x]
-                if max(excess - skew, 0.0) ** 2 <= variance * edge_rows[middle] * edge_columns[x]:
-                    continue
-                if n < peak_pixel.shape[0]:
-                    peak_pixel[n, 0], peak_pixel[n, 1] = middle, x
-                    peak_height[n], peak_background[n] = excess, background
-                n += 1
+                for x in range(8 * word, 8 * word + 8):
+                    if not (marks[row, U(x)] and _is_maximum(smooth, y, x, height, separation)):
+                        continue
+                    background = background_at(tiles, y, x, height, width)
+                    excess = smooth[row, U(MARGIN + x)] - background
+                    variance = shot * max(background, 0.0) + noise[min(y, noise.shape[0] - 1), U(x)]
+                    if max(excess - skew, 0.0) ** 2 <= variance * edge_rows[y] * edge_columns[x]:  # spares the root
+                        continue
+                    if n < pixel.shape[0]:
+                        pixel[n, 0], pixel[n, 1] = y, x
+                        peak_height[n], peak_background[n] = excess, background
+                    n += 1
     return n
 
 
 @_jit
-def find_peaks(image: Image, camera: Sensor, matched: MatchedFilter, separation: int, peaks: Peaks) -> int:
+def find_peaks(image: Image, camera: Sensor, matched: MatchedFilter, separation: int, room: Room, peaks: Peaks) -> int:
     """Find the peaks of a frame; see `Detector`.
 
     Returns their number. Where there is no room for so many, the rest was counted and not kept: call again with more.
+    The arrays go to the kernels one by one: those of a tuple numba would count the references of at every use.
     """
     offset, scale, _ = camera
-    taps, shot, skew, noise, tile_noise, edge_rows, edge_columns = matched
-    pixel, height, background = peaks
-    tiles = background_tiles(image, offset, scale, tile_noise)
-    return _scan(
-        image, offset, scale, tiles, taps, shot, skew, noise, edge_rows, edge_columns, separation, pixel, height,
-        background,
-    )  # fmt: skip
-
-
-@_jit
-def _background_at(tiles: Floats, y: int, x: int, height: int, width: int) -> float:
-    """Interpolate the background between the tiles around one pixel."""
-    j, down = _between_tiles(y, height, tiles.shape[0])
-    i, along = _between_tiles(x, width, tiles.shape[1])
-    j1, i1 = min(j + 1, tiles.shape[0] - 1), min(i + 1, tiles.shape[1] - 1)
-    above = tiles[j, i] + along * (tiles[j, i1] - tiles[j, i])
-    below = tiles[j1, i] + along * (tiles[j1, i1] - tiles[j1, i])
-    return float(above + down * (below - above))
+    taps, shot, skew, noise, quiet, tile_noise, edge_rows, edge_columns = matched
+    light, sums, rows, columns, tiles, row_starts, column_starts, row_part, column_part, limit, slope, down = room[:12]
+    smooth, marks, words, hits = room[12:]
+    pixel, peak_height, peak_background = peaks
+    height, width = image.shape
+    tiled = searched = n = 0
+    for between in range(row_starts.shape[0] - 1):  # one row of tiles and the next
+        while tiled < min(between + 2, tiles.shape[0]):
+            _photoelectrons(image, rows[tiled], rows[tiled + 1], offset, scale, light)
+            row_of_tiles(light, rows[tiled], rows[tiled + 1], columns, tile_noise, tiled, sums, tiles)
+            tiled += 1
+        _set_limit(tiles, between, shot, skew, quiet, column_starts, column_part, limit, slope)
+        first, end = row_starts[between], row_starts[between + 1]
+        for y in range(first, end, 2):
+            _smooth_down(light, y, height, width, taps, down)
+            two = min(2, end - y)
+            _smooth_along(down, taps, y, two, limit, slope, row_part, smooth, marks, hits, MARGIN + width)
+        known = height if end == height else end - separation  # the rows whose neighbours are smoothed
+        n = _peaks_of_rows(
+            searched, known, height, width, separation, smooth, marks, words, hits, tiles, shot, skew, noise,
+            edge_rows, edge_columns, n, pixel, peak_height, peak_background,
+        )  # fmt: skip
+        searched = known
+    return n
 
 
 class Detector:
@@ -365,23 +369,31 @@ class Detector:
         self, camera: Sensor, height: int, width: int, *, sigma_px: float, threshold: float, separation_px: int
     ) -> None:
         self._separation = separation_px
-        self._capacity = 1024
         offsets = np.arange(-REACH_PX, REACH_PX + 1)
         gauss = np.exp(-0.5 * (offsets / sigma_px) ** 2)
         taps = gauss / gauss.sum()
         self.photons_per_height = float(2 * np.pi * sigma_px**2 / np.sum(taps * gauss) ** 2)
         """Photoelectrons of a molecule in the middle of a pixel for each unit of its height."""
+        noise = (threshold**2 * _smooth(camera.variance, taps**2)).astype(np.float32)
         self._filter = MatchedFilter(
             taps=taps[REACH_PX:].astype(np.float32),
             shot=np.float32(threshold**2 * np.sum(taps**2) ** 2),
             # The first term of the Cornish–Fisher expansion for the third moment of filtered Poisson noise: with it
             # false peaks are as rare at 1 photon a pixel as at 1000.
             skew=np.float32((threshold**2 - 1) / 6 * (np.sum(taps**3) / np.sum(taps**2)) ** 2),
-            noise=(threshold**2 * _smooth(camera.variance, taps**2)).astype(np.float32),
-            tile_noise=_tile_medians(camera.variance, height, width),
+            noise=noise,
+            quiet=noise.min(axis=0),
+            tile_noise=tile_medians(camera.variance, height, width),
             edge_rows=_edge_variance(taps, height),
             edge_columns=_edge_variance(taps, width),
         )
+        self._room = _room(height, width)
+        self._peaks = _room_for_peaks(1024)
+
+    @property
+    def background_tiles(self) -> Floats:
+        """Background of each tile of the last frame, shape (tile rows, tile columns), in the unit of `Sensor`."""
+        return self._room.tiles
 
     def __call__(self, image: Image, camera: Sensor) -> Peaks:
         """Find the molecules of a frame, all of them: the room grows with their number.
@@ -392,17 +404,50 @@ class Detector:
             Shape (height, width), uint16, ADU.
         camera
             As it was given, but for its offset, which may be another.
+
+        Returns
+        -------
+        Peaks
+            Views of memory that the next call writes to.
         """
         while True:
-            room = Peaks(
-                np.empty((self._capacity, 2), np.int32),
-                np.empty(self._capacity, np.float32),
-                np.empty(self._capacity, np.float32),
-            )
-            n = find_peaks(image, camera, self._filter, self._separation, room)
-            if n <= self._capacity:
-                return Peaks(room.pixel[:n], room.height[:n], room.background[:n])
-            self._capacity = 2 * n
+            pixel, height, background = self._peaks
+            n = find_peaks(image, camera, self._filter, self._separation, self._room, self._peaks)
+            if n <= len(pixel):
+                return Peaks(pixel[:n], height[:n], background[:n])
+            self._peaks = _room_for_peaks(2 * n)
+
+
+def _room_for_peaks(n: int) -> Peaks:
+    return Peaks(np.empty((n, 2), np.int32), np.empty(n, np.float32), np.empty(n, np.float32))
+
+
+def _room(height: int, width: int) -> Room:
+    padded = -(-width // BLOCK) * BLOCK
+    row_starts, row_part = ways_between_tiles(height)
+    column_starts, column_part = ways_between_tiles(width)
+    limit, smooth = aligned((padded,)), aligned((OUTSIDE + 1, padded + 2 * MARGIN))
+    limit[width:] = np.inf
+    smooth[:] = -np.inf
+    marks = aligned((RING_ROWS, padded), np.uint8)
+    return Room(
+        light=aligned((RING_ROWS, padded)),
+        sums=aligned((3, padded)),
+        rows=tile_edges(height),
+        columns=tile_edges(width),
+        tiles=np.zeros((tiles_along(height), tiles_along(width)), np.float32),
+        row_starts=row_starts,
+        column_starts=column_starts,
+        row_part=row_part,
+        column_part=column_part,
+        limit=limit,
+        slope=aligned((padded,)),
+        down=aligned((2, padded + 2 * MARGIN)),
+        smooth=smooth,
+        marks=marks,
+        words=marks.view(np.uint64),
+        hits=np.zeros((RING_ROWS, padded // BLOCK), np.uint8),
+    )
 
 
 def _smooth(values: Floats, taps: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -422,19 +467,3 @@ def _edge_variance(taps: npt.NDArray[np.float64], length: int) -> Floats:
     response = sum((tap * impulses[:, i : i + n] for i, tap in enumerate(taps)), np.zeros((n, n)))
     ends = np.sum(response**2, axis=0) / np.sum(taps**2)
     return np.concatenate([ends[: n // 2], np.ones(length - n), ends[n // 2 :]]).astype(np.float32)
-
-
-def _tile_medians(values: Floats, height: int, width: int) -> Floats:
-    """Return the median over each background tile."""
-    full = np.broadcast_to(values, (height, width))
-    rows, columns = max(1, height // TILE_PX), max(1, width // TILE_PX)
-    medians = [
-        [
-            np.median(
-                full[j * height // rows : (j + 1) * height // rows, i * width // columns : (i + 1) * width // columns]
-            )
-            for i in range(columns)
-        ]
-        for j in range(rows)
-    ]
-    return np.array(medians, np.float32)

@@ -11,11 +11,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
+from locstream.calibration.astigmatism import AstigmatismCalibration
 from locstream.calibration.camera import CameraCalibration
 from locstream.errors import StackError
 from locstream.fitting.localizer import Localizer, warmup
 from locstream.fitting.options import FitOptions
-from locstream.localizations import Localizations, empty
+from locstream.localizations import LOCALIZATION, LOCALIZATION_3D, Localizations, empty
 from locstream.stacks.source import Image
 
 AHEAD = 4
@@ -27,6 +28,7 @@ def fit(
     calibration: CameraCalibration,
     options: FitOptions | None = None,
     *,
+    astigmatism: AstigmatismCalibration | None = None,
     threads: int | None = None,
     progress: Callable[[int], None] = lambda fitted: None,
 ) -> Localizations:
@@ -40,7 +42,9 @@ def fit(
     calibration
         The camera: offset, gain, read noise, pixel size; numbers, or maps of one frame's shape.
     options
-        How molecules are found and fitted; None for the defaults.
+        How molecules are found and fitted; None for the defaults, with a width of each axis where depth is asked for.
+    astigmatism
+        What `locstream.read_astigmatism` read; gives every row its depth. None for a table without.
     threads
         Threads to fit with; None for one a processor.
     progress
@@ -49,15 +53,15 @@ def fit(
     Returns
     -------
     numpy.ndarray
-        Shape (n,), dtype `locstream.localizations.LOCALIZATION`, in frame order. Positions in nm from the
-        centre of pixel (0, 0), x along columns; frames count from 0.
+        Shape (n,), dtype `locstream.localizations.LOCALIZATION`, or `LOCALIZATION_3D` with depth, in frame order.
+        Positions in nm from the centre of pixel (0, 0), x along columns; frames count from 0.
 
     Raises
     ------
     StackError
         A frame is not uint16, not two-dimensional, or of another shape than the first.
     ConfigError
-        The calibration's maps do not cover the frames.
+        The calibration's maps do not cover the frames, or the astigmatism goes with another model or pixel size.
 
     Examples
     --------
@@ -68,8 +72,10 @@ def fit(
     >>> len(locstream.fit(dark, camera))
     0
     """
-    tables = [empty(), *fit_frames(frames, calibration, options or FitOptions(), threads=threads, progress=progress)]
-    return np.concatenate(tables)
+    options = options or FitOptions(model="sigma" if astigmatism is None else "sigma_xy")
+    none = empty(0, LOCALIZATION if astigmatism is None else LOCALIZATION_3D)
+    tables = fit_frames(frames, calibration, options, astigmatism=astigmatism, threads=threads, progress=progress)
+    return np.concatenate([none, *tables])
 
 
 def fit_frames(
@@ -77,6 +83,7 @@ def fit_frames(
     calibration: CameraCalibration,
     options: FitOptions,
     *,
+    astigmatism: AstigmatismCalibration | None = None,
     threads: int | None = None,
     progress: Callable[[int], None] = lambda fitted: None,
 ) -> Iterator[Localizations]:
@@ -90,7 +97,7 @@ def fit_frames(
             if image.ndim != 2:
                 raise StackError(f"frame {number} has {image.ndim} axes, not 2: rows and columns")
             height, width = image.shape
-            own.localizer = Localizer(calibration, height, width, options)
+            own.localizer = Localizer(calibration, height, width, options, astigmatism)
         localizer: Localizer = own.localizer
         return localizer(image, number)
 

@@ -7,17 +7,20 @@ from typing import NamedTuple
 
 import numpy as np
 
+from locstream.calibration.astigmatism import AstigmatismCalibration
 from locstream.calibration.camera import CameraCalibration
 from locstream.errors import StackError
+from locstream.fitting.depth import depth_curves, write_depths
 from locstream.fitting.detect import Detector
 from locstream.fitting.gaussian import box_columns, fit_boxes, room_for_fits
+from locstream.fitting.groups import room_for_groups
 from locstream.fitting.noise import noise_ratio
 from locstream.fitting.options import FitOptions
 from locstream.fitting.overlaps import resolve_overlaps, room_to_find
 from locstream.fitting.sensor import Sensor, sensor
 from locstream.fitting.spots import cut_spots, room_for_spots
 from locstream.fitting.table import write_rows
-from locstream.localizations import Localizations, empty
+from locstream.localizations import LOCALIZATION, LOCALIZATION_3D, Localizations, empty
 from locstream.stacks.source import Image
 
 NEVER_SATURATED_ADU = 65_536.0
@@ -49,14 +52,24 @@ class Localizer:
         Shape of the frames, px.
     options
         How molecules are found and fitted.
+    astigmatism
+        Gives every row its depth; None for a table without.
 
     Raises
     ------
     ConfigError
-        The calibration's maps are smaller than the frames.
+        The calibration's maps are smaller than the frames, or depth is asked of a model without a width of each axis,
+        or of pixels of another size than those the astigmatism was calibrated with.
     """
 
-    def __init__(self, calibration: CameraCalibration, height: int, width: int, options: FitOptions) -> None:
+    def __init__(
+        self,
+        calibration: CameraCalibration,
+        height: int,
+        width: int,
+        options: FitOptions,
+        astigmatism: AstigmatismCalibration | None = None,
+    ) -> None:
         self._shape = height, width
         self._sensor = sensor(calibration, height, width)
         self._pixel_nm = calibration.pixel_size_nm
@@ -65,8 +78,13 @@ class Localizer:
         saturation = calibration.saturation_adu
         self._saturation_adu = NEVER_SATURATED_ADU if saturation is None else float(saturation)
         self._options = options
-        self._columns = box_columns(options.box_px)
+        self._columns = box_columns(options.box_px, options.model)
+        self._depths = (
+            None if astigmatism is None else depth_curves(astigmatism, calibration.pixel_size_nm, options.model)
+        )
+        self._dtype = LOCALIZATION if astigmatism is None else LOCALIZATION_3D
         self._sigma_px = options.psf_sigma_nm / calibration.pixel_size_nm
+        self._group_room = room_for_groups(options.box_px)
         self._cameras: dict[int, _Camera] = {}
         self._noisier(0)
 
@@ -83,10 +101,11 @@ class Localizer:
         Returns
         -------
         numpy.ndarray
-            Shape (n,), dtype `LOCALIZATION`: first those that a peak showed, in reading order of the peaks, then those
-            that were found beside them. Left out are fits that did not converge or ended at a bound, fits over a
-            saturated pixel, positions outside the centres of the frame's corner pixels, and positions that are
-            uncertain by more than a pixel: what is returned is finite, within the frame, and never negative.
+            Shape (n,), dtype `LOCALIZATION`, or `LOCALIZATION_3D` with depth: first those that a peak showed, in
+            reading order of the peaks, then those that were found beside them. Left out are fits that did not converge
+            or ended at a bound, fits over a saturated pixel, positions outside the centres of the frame's corner
+            pixels, positions that are uncertain by more than a pixel, and depths at an end of the calibrated range:
+            what is returned is finite, within the frame, and, but for depths, never negative.
 
         Raises
         ------
@@ -96,20 +115,25 @@ class Localizer:
         image = self._checked(image)
         box = self._options.box_px
         if min(self._shape) < box:
-            return empty()
+            return empty(0, self._dtype)
         camera, find_peaks, photons_per_unit = self._camera_for(image)
         peaks = find_peaks(image, camera)
         n = len(peaks.pixel)
         if n == 0:
-            return empty()
-        spots, fits = room_for_spots(n, box), room_for_fits(n + room_to_find(n))
+            return empty(0, self._dtype)
+        spots, fits = room_for_spots(n, box), room_for_fits(n + room_to_find(n), self._options.model)
         sigma, saturation = self._sigma_px, self._saturation_adu
         cut_spots(image, camera, saturation, peaks, find_peaks.photons_per_height, sigma, box, spots)
         fit_boxes(spots.counts, spots.known, spots.start, self._columns, fits)
         fits.estimate[:n, :2] += spots.corner[:, ::-1]
-        n = resolve_overlaps(image, camera, saturation, self._options.threshold, sigma, peaks, spots, box, fits)
-        rows = empty(n)
+        if self._options.model == "sigma":
+            n = resolve_overlaps(
+                image, camera, saturation, self._options.threshold, sigma, peaks, spots, box, self._group_room, fits
+            )
+        rows = empty(n, self._dtype)
         kept = write_rows(fits, n, *self._shape, frame, self._pixel_nm, photons_per_unit, rows)
+        if self._depths is not None:
+            kept = write_depths(fits, n, *self._shape, self._pixel_nm, self._depths, rows)
         return rows[:kept]
 
     def _camera_for(self, image: Image) -> _Camera:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, field_validator
 
+from locstream.fitting.gaussian import FitModel
 from locstream.settings import Settings
 
 
@@ -22,6 +23,11 @@ class FitOptions(Settings):
     box_px: int = Field(default=7, ge=5, le=15)
     """Edge of the square of pixels that is fitted around a molecule, px; odd. About 5 standard deviations of the
     image of a molecule."""
+
+    model: FitModel = "sigma"
+    """What is fitted beside position, photons and background: "sigma", one width; "sigma_xy", a width of each axis, for
+    an astigmatic lens; "fixed", none, every molecule having psf_sigma_nm. Molecules that overlap are fitted together by
+    "sigma" only; the other models fit each by itself."""
 
     min_separation_px: int = Field(default=1, ge=1, le=5)
     """Two maxima of the smoothed image nearer than this along rows or columns count as one molecule, px."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numba
 
-from locstream.fitting.gaussian import BACKGROUND, PHOTONS, SIGMA, SpotFits, X, Y
+from locstream.fitting.gaussian import BACKGROUND, PHOTONS, SIGMA, SIGMA_Y, TWO_WIDTHS, SpotFits, X, Y
 from locstream.fitting.status import FitStatus
 from locstream.localizations import Localizations
 
@@ -12,6 +12,15 @@ MAX_UNCERTAINTY_PX = 1.0
 """A position less certain than this says no more than the peak it came from."""
 
 _CONVERGED = int(FitStatus.CONVERGED)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def is_molecule(fits: SpotFits, k: int, height: int, width: int) -> bool:
+    """Tell whether a fit is a molecule: it converged, inside the frame, with a position that is certain enough."""
+    x, y = fits.estimate[k, X], fits.estimate[k, Y]
+    inside = 0 <= x <= width - 1 and 0 <= y <= height - 1
+    certain = max(fits.uncertainty[k, X], fits.uncertainty[k, Y]) <= MAX_UNCERTAINTY_PX
+    return bool(fits.status[k] == _CONVERGED and inside and certain)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -32,27 +41,25 @@ def write_rows(
     Every value of a row that is written is finite and none is negative.
     """
     estimate, uncertainty, chi2, iterations, status = fits
+    sigma_y = SIGMA_Y if estimate.shape[1] == TWO_WIDTHS else SIGMA
     kept = 0
     for k in range(n):
-        x, y = estimate[k, X], estimate[k, Y]
-        inside = 0 <= x <= width - 1 and 0 <= y <= height - 1
-        certain = max(uncertainty[k, X], uncertainty[k, Y]) <= MAX_UNCERTAINTY_PX
-        if status[k] != _CONVERGED or not inside or not certain:
+        if not is_molecule(fits, k, height, width):
             continue
         row = rows[kept]
         row["frame"] = frame
-        row["x_nm"] = x * pixel_nm
-        row["y_nm"] = y * pixel_nm
+        row["x_nm"] = estimate[k, X] * pixel_nm
+        row["y_nm"] = estimate[k, Y] * pixel_nm
         row["photons"] = estimate[k, PHOTONS] * photons_per_unit
         row["background"] = estimate[k, BACKGROUND] * photons_per_unit
         row["sigma_x_nm"] = estimate[k, SIGMA] * pixel_nm
-        row["sigma_y_nm"] = estimate[k, SIGMA] * pixel_nm
+        row["sigma_y_nm"] = estimate[k, sigma_y] * pixel_nm
         row["x_uncertainty_nm"] = uncertainty[k, X] * pixel_nm
         row["y_uncertainty_nm"] = uncertainty[k, Y] * pixel_nm
         row["photons_uncertainty"] = uncertainty[k, PHOTONS] * photons_per_unit
         row["background_uncertainty"] = uncertainty[k, BACKGROUND] * photons_per_unit
         row["sigma_x_uncertainty_nm"] = uncertainty[k, SIGMA] * pixel_nm
-        row["sigma_y_uncertainty_nm"] = uncertainty[k, SIGMA] * pixel_nm
+        row["sigma_y_uncertainty_nm"] = uncertainty[k, sigma_y] * pixel_nm
         row["chi2"] = chi2[k]
         row["iterations"] = iterations[k]
         row["status"] = status[k]

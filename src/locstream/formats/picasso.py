@@ -22,7 +22,7 @@ import numpy.typing as npt
 import yaml
 
 from locstream.errors import ResultsError
-from locstream.localizations import Localizations, empty
+from locstream.localizations import LOCALIZATION, LOCALIZATION_3D, Localizations, empty
 
 
 class Column(NamedTuple):
@@ -54,8 +54,13 @@ COLUMNS: tuple[Column, ...] = (
 )
 """Picasso's names for our columns. `status` is ours: Picasso carries extra scalar columns along."""
 
+DEPTH_COLUMNS: tuple[Column, ...] = (Column("z", "<f4", "z_nm"), Column("lpz", "<f4", "z_uncertainty_nm"))
+"""What a table with depth has besides; Picasso takes depths in nm."""
+
 PICASSO = np.dtype([(c.name, c.dtype) for c in COLUMNS])
 """The structured dtype of `/locs`, packed, 62 bytes a row."""
+PICASSO_3D = np.dtype([(c.name, c.dtype) for c in (*COLUMNS, *DEPTH_COLUMNS)])
+"""The same with depth, 70 bytes a row."""
 
 PicassoRows = npt.NDArray[np.void]
 """A one-dimensional array of dtype `PICASSO`, or of any table that Picasso wrote."""
@@ -80,11 +85,12 @@ def to_picasso(table: Localizations, pixel_size_nm: float) -> PicassoRows:
     Returns
     -------
     numpy.ndarray
-        Shape (n,), dtype `PICASSO`, camera pixels. There is no ``net_gradient``: it is the value of
+        Shape (n,), dtype `PICASSO`, or `PICASSO_3D` where the table has depth, camera pixels. There is no ``net_gradient``: it is the value of
         Picasso's own detection, and nothing in Picasso 0.11 needs it.
     """
-    rows = np.empty(len(table), PICASSO)
-    for column in COLUMNS:
+    with_depth = table.dtype == LOCALIZATION_3D
+    rows = np.empty(len(table), PICASSO_3D if with_depth else PICASSO)
+    for column in (*COLUMNS, *DEPTH_COLUMNS) if with_depth else COLUMNS:
         values = table[column.ours]
         rows[column.name] = values.astype(np.float64) / pixel_size_nm if column.in_pixels else values
     return rows
@@ -94,8 +100,7 @@ def from_picasso(rows: PicassoRows, pixel_size_nm: float) -> Localizations:
     """Convert a table in Picasso's columns to localizations.
 
     Columns that Picasso did not write become 0, which stands for "not known"; columns that this
-    project does not know are left out. So are ``z`` and ``lpz`` of a 3D table: x and y do not
-    depend on them.
+    project does not know are left out.
 
     Parameters
     ----------
@@ -107,7 +112,8 @@ def from_picasso(rows: PicassoRows, pixel_size_nm: float) -> Localizations:
     Returns
     -------
     numpy.ndarray
-        Shape (n,), dtype `locstream.localizations.LOCALIZATION`, nm. A position that went through
+        Shape (n,), dtype `locstream.localizations.LOCALIZATION`, or `LOCALIZATION_3D` where there is a
+        column ``z``, nm. A position that went through
         `to_picasso` comes back within two units in the last place of float32, 0.02 nm in 100 µm.
 
     Raises
@@ -121,8 +127,8 @@ def from_picasso(rows: PicassoRows, pixel_size_nm: float) -> Localizations:
         raise ResultsError(f"the table has no column {', '.join(missing)}; it has {', '.join(names) or 'none'}")
     if len(rows) and rows["frame"].min() < 0:
         raise ResultsError(f"the table has frame {rows['frame'].min()}; frames count from 0")
-    table = empty(len(rows))
-    for column in COLUMNS:
+    table = empty(len(rows), LOCALIZATION_3D if "z" in names else LOCALIZATION)
+    for column in (*COLUMNS, *DEPTH_COLUMNS):
         if column.name not in names:
             continue
         values = rows[column.name]
@@ -140,7 +146,7 @@ def kept_by_picasso(rows: PicassoRows, height: int, width: int) -> npt.NDArray[n
     Parameters
     ----------
     rows
-        Shape (n,), dtype `PICASSO`.
+        Shape (n,), dtype `PICASSO` or `PICASSO_3D`.
     height, width
         Shape of the frames, px.
 
@@ -153,8 +159,8 @@ def kept_by_picasso(rows: PicassoRows, height: int, width: int) -> npt.NDArray[n
     kept = (rows["x"] < width) & (rows["y"] < height)
     for name in _NOT_NEGATIVE:
         kept &= rows[name] >= 0
-    for column in COLUMNS:
-        if column.dtype == "<f4":
+    for column in (*COLUMNS, *DEPTH_COLUMNS):
+        if column.dtype == "<f4" and column.name in (rows.dtype.names or ()):
             kept &= np.isfinite(rows[column.name])
     return kept
 

@@ -13,37 +13,22 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import h5py
 import numpy as np
 import numpy.typing as npt
 
+from locstream.calibration.camera import CameraCalibration
 from locstream.errors import ResultsError
 from locstream.formats.picasso import PicassoRows, from_picasso, kept_by_picasso, to_picasso
-from locstream.localizations import LOCALIZATION, Localizations
+from locstream.localizations import LOCALIZATION, LOCALIZATION_3D, Localizations
 from locstream.results.disk import REFUSALS, reason
 from locstream.results.frames import FRAME_RECORD, FrameOutcome, FrameRecords, written
 from locstream.results.header import ResultsHeader
-from locstream.results.layout import (
-    DRIFT,
-    DRIFT_RECORD,
-    EVENT_RECORD,
-    EVENTS,
-    FRAMES,
-    LIBVER,
-    LOCS,
-    METADATA,
-    create_tables,
-    final_path,
-    metadata_json,
-    part_path,
-    write_header,
-)
+from locstream.results.layout import DRIFT, DRIFT_RECORD, EVENT_RECORD, EVENTS, FRAMES, LOCS, METADATA, metadata_json
+from locstream.results.live_file import create_live_file
 from locstream.results.lock import WriterLock
-
-CHUNK_ROWS = 2048
-"""The last chunk is written whole at every flush: small chunks make small flushes."""
-METADATA_BYTES = 65_536
-"""Room for `/metadata`: no string can grow while the file is read, so it is padded with blanks."""
+from locstream.results.reader import ResultsReader
+from locstream.results.repair import clear_flags
+from locstream.results.whole_frames import whole_frames
 
 
 class ResultsWriter:
@@ -57,6 +42,9 @@ class ResultsWriter:
         ``NAME.live.h5`` on a local file system, see `locstream.results.layout.live_path`.
     header
         What is known of the acquisition.
+    calibration
+        The camera calibration that the fit uses, cropped to the frames: with it, frames that were recorded and
+        not fitted can be fitted after a crash. None where it is not known.
     fsync_interval_s
         How often to wait until the disk has the data, s: what a power cut can cost. None leaves that to
         the operating system; a process that is killed loses nothing in either case.
@@ -67,21 +55,65 @@ class ResultsWriter:
         The file, or the finished file of the same name, exists; another process writes it; the disk refuses.
     """
 
-    def __init__(self, path: Path, header: ResultsHeader, *, fsync_interval_s: float | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        header: ResultsHeader,
+        *,
+        calibration: CameraCalibration | None = None,
+        fsync_interval_s: float | None = None,
+    ) -> None:
+        with WriterLock(path).kept_if_well() as lock:
+            self._begin(lock, path, header, calibration, None, fsync_interval_s)
+
+    @classmethod
+    def resume(cls, path: Path, *, fsync_interval_s: float | None = None) -> Self:
+        """Go on with a live file whose writer has died, after its last committed frame.
+
+        What is committed is copied into a new file, which takes the place of the old one. Where frames of the old
+        one are not whole, which only a power cut or a bad disk can bring about, that is kept beside it.
+
+        Parameters
+        ----------
+        path
+            ``NAME.live.h5``.
+        fsync_interval_s
+            As for a new file.
+
+        Raises
+        ------
+        ResultsError
+            The writer lives; the file is missing, damaged beyond repair or not one of locstream's; the disk refuses.
+        """
+        writer = cls.__new__(cls)
+        with WriterLock(path).kept_if_well() as lock:
+            clear_flags(path)
+            with ResultsReader(path) as before:
+                before.keep(whole_frames(before))
+                writer._begin(lock, path, before.header, before.calibration, before, fsync_interval_s)
+        return writer
+
+    def _begin(
+        self,
+        lock: WriterLock,
+        path: Path,
+        header: ResultsHeader,
+        calibration: CameraCalibration | None,
+        before: ResultsReader | None,
+        fsync_interval_s: float | None,
+    ) -> None:
         self.path = path
         self.header = header
+        self._lock = lock
         self._fsync_interval_s = fsync_interval_s
         self._synced_s = time.monotonic()
-        self._n_rows = 0
-        self._n_frames = 0
-        self._last_frame = -1
         self._closed = False
-        self._lock = WriterLock(path)
-        try:
-            self._file = _create(path, header)
-        except BaseException:
-            self._lock.release()
-            raise
+        self._n_rows = self._n_frames = 0
+        self._last_frame = -1
+        if before is not None:
+            self._n_rows, self._n_frames = before.n_rows, before.n_frames
+            self._last_frame = -1 if before.last_frame is None else before.last_frame
+        self._file = create_live_file(path, header, calibration, before, fsync=fsync_interval_s is not None)
         self._locs = self._file[LOCS]
         self._frames = self._file[FRAMES]
 
@@ -106,7 +138,8 @@ class ResultsWriter:
         Parameters
         ----------
         rows
-            Shape (n,), dtype `locstream.localizations.LOCALIZATION`: the rows of these frames, in frame order.
+            Shape (n,), dtype `locstream.localizations.LOCALIZATION`, or `LOCALIZATION_3D` where the header
+            says that there is depth: the rows of these frames, in frame order.
         frames
             Shape (m,), dtype `locstream.results.frames.FRAME_RECORD`: numbers strictly increasing, above all before.
 
@@ -211,7 +244,7 @@ class ResultsWriter:
             raise ResultsError(f"{self.path} is closed; nothing more can be written", safe=self._safe())
 
     def _check_agreement(self, rows: Localizations, frames: FrameRecords) -> None:
-        if rows.dtype != LOCALIZATION or frames.dtype != FRAME_RECORD:
+        if rows.dtype != (LOCALIZATION_3D if self.header.depth else LOCALIZATION) or frames.dtype != FRAME_RECORD:
             raise ValueError(f"rows have dtype {rows.dtype} and frames {frames.dtype}")
         if written(frames) < len(frames) or (len(frames) and int(frames["frame"][0]) <= self._last_frame):
             raise ValueError(f"frames must increase from {self._last_frame + 1} and have an outcome: {frames}")
@@ -286,34 +319,6 @@ class ResultsWriter:
 
     def _safe(self) -> str:
         return f"{self._n_frames:,} frames with {self._n_rows:,} localizations in {self.path}"
-
-
-def _create(path: Path, header: ResultsHeader) -> h5py.File:
-    """Create the file under another name and move it when it is whole: a live file can always be read."""
-    for there in (path, final_path(path), final_path(path).with_suffix(".yaml")):
-        if there.exists():
-            raise ResultsError(
-                f"{there} exists and is not overwritten",
-                safe=str(there),
-                todo=f"choose another name, or run `locstream recover {path.parent}` if its acquisition was cut off",
-            )
-    part = part_path(path)
-    try:
-        file = h5py.File(part, "w", libver=LIBVER)
-        create_tables(file, chunk_rows=CHUNK_ROWS, compression={})
-        write_header(file, header)
-        text = metadata_json(header.documents(0))
-        room = max(METADATA_BYTES, 2 * len(text))
-        file.create_dataset(METADATA, data=text.ljust(room), dtype=h5py.string_dtype("ascii", room))
-        file.swmr_mode = True
-        file.flush()
-        part.rename(path)
-    except REFUSALS as error:
-        part.unlink(missing_ok=True)
-        raise ResultsError(
-            f"{path} cannot be created: {reason(error)}", todo="check the folder and its disk"
-        ) from error
-    return file
 
 
 def _cut(text: str, length: int) -> bytes:

@@ -17,12 +17,9 @@ import numpy as np
 from locstream.errors import ResultsError
 from locstream.formats.picasso import yaml_text
 from locstream.results.disk import REFUSALS, reason, sync
+from locstream.results.kept_calibration import write_calibration
 from locstream.results.layout import (
-    DRIFT,
-    EVENTS,
-    FRAMES,
     LIBVER,
-    LOCS,
     METADATA,
     SUMMARY,
     create_tables,
@@ -31,6 +28,7 @@ from locstream.results.layout import (
     write_header,
 )
 from locstream.results.ledger import snapshot_of
+from locstream.results.live_file import copy_tables
 from locstream.results.lock import WriterLock
 from locstream.results.reader import BLOCK_ROWS, ResultsReader
 from locstream.results.repair import clear_flags
@@ -84,13 +82,8 @@ def finalize(live: Path, final: Path, metadata_update: Mapping[str, Any] | None 
             return finish(reader, final, metadata_update or {})
 
 
-def finish(
-    reader: ResultsReader, final: Path, metadata_update: Mapping[str, Any], *, keep_live_as: Path | None = None
-) -> Path:
-    """Do what `finalize` does with a live file that is open; the caller holds its lock.
-
-    The live file is removed, or moved to `keep_live_as`.
-    """
+def finish(reader: ResultsReader, final: Path, metadata_update: Mapping[str, Any]) -> Path:
+    """Do what `finalize` does with a live file that is open; the caller holds its lock."""
     part = part_path(final)
     try:
         if final.exists():
@@ -102,10 +95,7 @@ def finish(
             _write_sidecar(part, final.with_suffix(".yaml"))
             part.replace(final)
             sync(final.parent)
-        if keep_live_as is None:
-            reader.path.unlink()
-        else:
-            reader.path.replace(keep_live_as)
+        reader.path.unlink()
     except REFUSALS as error:
         part.unlink(missing_ok=True)
         part_path(final.with_suffix(".yaml")).unlink(missing_ok=True)
@@ -147,17 +137,13 @@ def write_picasso_file(
         SUMMARY: json.dumps(known, allow_nan=False),
     }
     with h5py.File(path, "w", libver=LIBVER) as file:
-        create_tables(file, chunk_rows=CHUNK_ROWS, compression=compression)
+        create_tables(file, reader.header, chunk_rows=CHUNK_ROWS, compression=compression)
         write_header(file, reader.header)
+        if (calibration := reader.calibration) is not None:
+            write_calibration(file, calibration, compression)
         for name, text in texts.items():
             file[name] = text
-        for name, table in ((FRAMES, records), (DRIFT, reader.drift), (EVENTS, reader.events)):
-            file[name].resize((len(table),))
-            file[name][:] = table
-        locs = file[LOCS]
-        locs.resize((reader.n_rows,))
-        for start, stop in _spans(reader.n_rows):
-            locs[start:stop] = reader.stored_rows(start, stop)
+        copy_tables(reader, file)
 
 
 def _spans(rows: int) -> Iterator[tuple[int, int]]:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from locstream import __version__
 from locstream.calibration import CameraCalibration
+from locstream.calibration.astigmatism import AstigmatismCalibration
 from locstream.calibration.camera import MAPS
 from locstream.formats.picasso import Document, yaml_documents
 from locstream.localizations import ORIGIN
@@ -96,6 +97,10 @@ class ResultsHeader(_Record):
     """Anything else the source said of itself."""
     calibration: CalibrationSummary | None = None
     """The camera calibration that the fit used."""
+    depth: bool = False
+    """Whether the table has depth: the columns z and lpz, nm."""
+    astigmatism: dict[str, JsonValue] = Field(default_factory=dict)
+    """The astigmatism calibration that gave it."""
     fit: dict[str, JsonValue] = Field(default_factory=dict)
     """The fit options that were in effect."""
     config: dict[str, JsonValue] = Field(default_factory=dict)
@@ -110,6 +115,7 @@ class ResultsHeader(_Record):
         acquisition_id: str,
         name: str,
         started_s: float,
+        astigmatism: AstigmatismCalibration | None = None,
         fit: Mapping[str, JsonValue] | None = None,
         config: Mapping[str, JsonValue] | None = None,
     ) -> Self:
@@ -125,6 +131,8 @@ class ResultsHeader(_Record):
             Identifier and the user's name of the acquisition.
         started_s
             Start, seconds since the epoch (UTC).
+        astigmatism
+            What gives every row its depth; None for a table without.
         fit, config
             The fit options and the whole configuration in effect, as JSON can hold them.
         """
@@ -145,6 +153,8 @@ class ResultsHeader(_Record):
             roi_y=info.roi_y,
             source=dict(info.details),
             calibration=CalibrationSummary.of(calibration),
+            depth=astigmatism is not None,
+            astigmatism={} if astigmatism is None else astigmatism.model_dump(mode="json"),
             fit=dict(fit or {}),
             config=dict(config or {}),
         )

@@ -5,6 +5,7 @@
 ``/metadata``               Picasso's metadata, a JSON list of documents
 ``/MetaData/…``             PYME's metadata: groups with attributes
 ``/locstream/header``       `ResultsHeader` as JSON; the group's attributes state the conventions
+``/locstream/calibration``  the camera calibration, whole, where it is known: `kept_calibration`
 ``/locstream/frames``       `FRAME_RECORD`, the commit record: one a frame, after its rows
 ``/locstream/drift``        `DRIFT_RECORD`
 ``/locstream/events``       `EVENT_RECORD`, the same as PYME's events
@@ -25,8 +26,8 @@ from typing import Any
 import h5py
 import numpy as np
 
-from locstream.formats.picasso import COLUMNS, PICASSO
-from locstream.localizations import FIELDS, ORIGIN
+from locstream.formats.picasso import COLUMNS, DEPTH_COLUMNS, PICASSO, PICASSO_3D
+from locstream.localizations import DEPTH_FIELDS, FIELDS, ORIGIN
 from locstream.results.frames import FRAME_RECORD, FrameOutcome
 from locstream.results.header import FORMAT, ResultsHeader
 
@@ -54,8 +55,8 @@ TABLES = {LOCS: PICASSO, FRAMES: FRAME_RECORD, DRIFT: DRIFT_RECORD, EVENTS: EVEN
 LIBVER = ("v110", "v110")
 """SWMR needs at least this; files of newer versions of the library are closed to programs built on older ones."""
 
-_OUR_UNITS = {field.name: field.unit for field in FIELDS}
-_UNITS = {c.name: "camera px" if c.in_pixels else _OUR_UNITS[c.ours] for c in COLUMNS}
+_OUR_UNITS = {field.name: field.unit for field in (*FIELDS, *DEPTH_FIELDS)}
+_UNITS = {c.name: "camera px" if c.in_pixels else _OUR_UNITS[c.ours] for c in (*COLUMNS, *DEPTH_COLUMNS)}
 
 
 def live_path(folder: Path, name: str) -> Path:
@@ -92,9 +93,9 @@ def part_path(path: Path) -> Path:
     return path.with_name(path.name + PART)
 
 
-def create_tables(file: h5py.File, *, chunk_rows: int, compression: Mapping[str, Any]) -> None:
+def create_tables(file: h5py.File, header: ResultsHeader, *, chunk_rows: int, compression: Mapping[str, Any]) -> None:
     """Create the empty tables, each of which can grow."""
-    for name, dtype in TABLES.items():
+    for name, dtype in {**TABLES, LOCS: PICASSO_3D if header.depth else PICASSO}.items():
         file.create_dataset(name, (0,), dtype, maxshape=(None,), chunks=(chunk_rows,), **compression)
 
 
@@ -102,7 +103,7 @@ def write_header(file: h5py.File, header: ResultsHeader) -> None:
     """Write what does not change: header, conventions, units, and PYME's attributes."""
     file[HEADER] = json.dumps(header.as_dict())
     file[OURS].attrs.update({"format": FORMAT, "origin": ORIGIN, "first_frame": 0})
-    file[LOCS].attrs.update({f"unit_{name}": unit for name, unit in _UNITS.items()})
+    file[LOCS].attrs.update({f"unit_{name}": _UNITS[name] for name in file[LOCS].dtype.names})
     file[LOCS].attrs["origin"] = ORIGIN
     file[FRAMES].attrs.update({f"outcome_{outcome.value}": outcome.name.lower() for outcome in FrameOutcome})
     file[DRIFT].attrs["meaning"] = "what is to be subtracted from the positions of a frame, nm"

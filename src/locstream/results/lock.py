@@ -1,9 +1,11 @@
-"""The lock of a live results file: who holds it may write the file, and nobody else touches it."""
+"""Locks beside files: who holds one may write what it stands for, and nobody else touches it."""
 
 from __future__ import annotations
 
 import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -13,18 +15,20 @@ from locstream.results.layout import lock_path
 
 
 class FileInUseError(ResultsError):
-    """A live results file is being written by another process, or by another writer in this one."""
+    """What a lock stands for is being written by another process, or by another holder in this one."""
 
 
-class WriterLock:
-    """An exclusive lock beside a live file. The kernel gives it back when the process dies, however it dies.
+class FileLock:
+    """An exclusive lock. The kernel gives it back when the process dies, however it dies.
 
     The lock does not pass to a program that is started, but it does to a bare ``os.fork``.
 
     Parameters
     ----------
-    live
-        The live file; it need not exist. The lock is ``NAME.live.lock`` in the same folder.
+    path
+        The file of the lock; it is made where it is missing, and removed when the lock is released.
+    guarded
+        What the lock stands for; named where somebody else holds it.
 
     Raises
     ------
@@ -34,17 +38,17 @@ class WriterLock:
         The folder cannot be written.
     """
 
-    def __init__(self, live: Path) -> None:
-        self._path = lock_path(live)
+    def __init__(self, path: Path, guarded: Path) -> None:
+        self._path = path
         try:
-            self._fd = self._take(live)
+            self._fd = self._take(guarded)
         except OSError as error:
             raise ResultsError(
                 f"{self._path} cannot be locked: {error.strerror}",
                 todo="check that the folder exists, is yours to write, and lies on a local disk",
             ) from error
 
-    def _take(self, live: Path) -> int:
+    def _take(self, guarded: Path) -> int:
         while True:
             fd = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
             try:
@@ -57,7 +61,7 @@ class WriterLock:
                 holder = os.pread(fd, 32, 0).decode("ascii", "replace").strip()
                 os.close(fd)
                 raise FileInUseError(
-                    f"{live} is being written by process {holder or 'unknown'}",
+                    f"{guarded} is being written by process {holder or 'unknown'}",
                     safe="what it has written",
                     todo="wait until that acquisition has ended, or stop it",
                 ) from error
@@ -82,6 +86,15 @@ class WriterLock:
             os.close(self._fd)
             self._fd = -1
 
+    @contextmanager
+    def kept_if_well(self) -> Iterator[Self]:
+        """Hold the lock beyond the block, unless something is raised in it."""
+        try:
+            yield self
+        except BaseException:
+            self.release()
+            raise
+
     def __enter__(self) -> Self:
         return self
 
@@ -89,3 +102,23 @@ class WriterLock:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.release()
+
+
+class WriterLock(FileLock):
+    """The lock of a live results file, ``NAME.live.lock`` in the same folder.
+
+    Parameters
+    ----------
+    live
+        The live file; it need not exist.
+
+    Raises
+    ------
+    FileInUseError
+        Its writer lives.
+    ResultsError
+        The folder cannot be written.
+    """
+
+    def __init__(self, live: Path) -> None:
+        super().__init__(lock_path(live), live)

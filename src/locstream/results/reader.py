@@ -14,12 +14,14 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import ValidationError
 
+from locstream.calibration.camera import CameraCalibration
 from locstream.errors import ResultsError
 from locstream.formats.picasso import PicassoRows, from_picasso
 from locstream.localizations import Localizations
 from locstream.results.disk import REFUSALS, reason
 from locstream.results.frames import FrameRecords, written
 from locstream.results.header import ResultsHeader
+from locstream.results.kept_calibration import read_calibration
 from locstream.results.layout import DRIFT, EVENTS, FRAMES, HEADER, LOCS, SUMMARY
 
 BLOCK_ROWS = 262_144
@@ -176,6 +178,11 @@ class ResultsReader:
         """Go through all committed rows, a block at a time."""
         for start in range(0, self._n_rows, block_rows):
             yield self.rows(start, start + block_rows)
+
+    @property
+    def calibration(self) -> CameraCalibration | None:
+        """The camera calibration that the fit used; None where the file has none, or a damaged one."""
+        return read_calibration(self._file)
 
     @property
     def drift(self) -> npt.NDArray[np.void]:

@@ -20,6 +20,10 @@ _TROUBLES = {
 }
 
 
+class StackInUseError(StackError):
+    """A stack is being written by somebody else."""
+
+
 def disk_trouble(error: OSError, what: str, *, safe: str) -> StackError:
     """Return the error to raise for a write that failed.
 
@@ -50,8 +54,10 @@ def locked(path: Path) -> Iterator[int]:
 
     Raises
     ------
+    StackInUseError
+        Its writer is still at work.
     StackError
-        It cannot be opened, or its writer is still at work.
+        It cannot be opened or locked.
     """
     try:
         fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
@@ -61,7 +67,7 @@ def locked(path: Path) -> Iterator[int]:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as e:
-            raise StackError(f"{path} is still being written; nothing has been changed") from e
+            raise StackInUseError(f"{path} is still being written; nothing has been changed") from e
         except OSError as e:
             if e.errno not in (errno.ENOLCK, errno.EOPNOTSUPP):  # a network file system without locks
                 raise StackError(f"{path} cannot be locked: {e.strerror}") from e

@@ -3,15 +3,15 @@
 A page is written in full behind the last one, and only then linked by one write of eight bytes. So
 whatever is in the chain is complete at every moment, for any TIFF reader, while the file grows and after
 a kill. (tifffile links a page first and writes it then: of 30 kills of a writer of 1024 × 1024 px, 26 left
-a chain that ends in a hole.) `repair_live_stack` is for what a power failure can leave.
+a chain that ends in a hole.) Each page says which frame it is, see `locstream.stacks.live_page`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import math
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -19,27 +19,11 @@ from typing import Self
 import numpy as np
 
 from locstream.errors import StackError
-from locstream.stacks.disk import disk_trouble, locked, write_at
+from locstream.stacks.disk import disk_trouble, write_at
 from locstream.stacks.frames_in_file import PIXEL_TYPES, ReadOnlyFile
-from locstream.stacks.live_page import FIRST_LINK_AT, HEADER, LINK, aligned, check_ours, directory
+from locstream.stacks.live_page import HEADER, LINK, PageWritten, aligned, directory, to_ns
+from locstream.stacks.live_repair import Tail, mend
 from locstream.stacks.source import Image
-from locstream.stacks.tiff_structure import TiffStructure, TornChain
-
-
-@dataclass(frozen=True, slots=True)
-class PageWritten:
-    """Where a frame lies.
-
-    Parameters
-    ----------
-    index
-        Page of the file, from 0.
-    offset_bytes
-        Where its pixels begin, for `read_page`.
-    """
-
-    index: int
-    offset_bytes: int
 
 
 class LiveStackWriter:
@@ -55,6 +39,8 @@ class LiveStackWriter:
         Shape of the frames, px.
     fsync
         Wait for the disk after every page, so that a power failure does not take it either.
+    tail
+        Where a stack that exists goes on; see `resume`. None to create one.
 
     Raises
     ------
@@ -62,41 +48,70 @@ class LiveStackWriter:
         The file exists already or cannot be created.
     """
 
-    def __init__(self, path: Path, height: int, width: int, *, fsync: bool = False) -> None:
+    def __init__(self, path: Path, height: int, width: int, *, fsync: bool = False, tail: Tail | None = None) -> None:
         if height < 1 or width < 1:
             raise StackError(f"frames of {width} × {height} px cannot be recorded")
         self._path = path
         self._shape = (height, width)
         self._fsync = fsync
-        self._pages = 0
-        self._link_at = FIRST_LINK_AT
-        self._end = len(HEADER)
-        try:
-            self._fd: int | None = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-        except FileExistsError as e:
-            raise StackError(f"{path} exists already and is not overwritten", todo="choose another name") from e
-        except OSError as e:
-            raise disk_trouble(e, f"{path} cannot be created", safe="") from e
+        self._pages, self._link_at, end, self._last_number = tail or Tail()
+        self._end = aligned(end)
+        self._fd: int | None = _open(path, create=tail is None)
         with contextlib.suppress(OSError):  # some network file systems know no locks; recording goes on without
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         try:
-            write_at(self._fd, HEADER, 0)
+            if not self._pages:
+                write_at(self._fd, HEADER, 0)
+            if self._fsync:
+                os.fsync(self._fd)
         except OSError as e:
             self.close()
             raise disk_trouble(e, f"{path} cannot be written", safe="") from e
+
+    @classmethod
+    def resume(
+        cls, path: Path, height: int, width: int, *, fsync: bool = False, after: PageWritten | None = None
+    ) -> tuple[Self, list[PageWritten]]:
+        """Go on with a stack whose writer has died, behind its last complete page.
+
+        Parameters
+        ----------
+        path, height, width, fsync
+            As they were given to the writer that died.
+        after
+            The last page that it has reported, which spares looking at those before it. None: none.
+
+        Returns
+        -------
+        tuple
+            The writer, and the complete pages behind `after`: they were written and never reported.
+
+        Raises
+        ------
+        StackError
+            The file is gone, still being written, not one of locstream's or holds frames of another shape; or
+            the disk failed.
+        """
+        tail, offsets = mend(path, (height, width), after)
+        found = [PageWritten(tail.pages - len(offsets) + i, offset) for i, offset in enumerate(offsets)]
+        return cls(path, height, width, fsync=fsync, tail=tail), found
 
     @property
     def pages(self) -> int:
         """Number of pages that are complete on disk."""
         return self._pages
 
-    def append(self, image: Image) -> PageWritten:
+    def append(self, image: Image, number: int | None = None, time_s: float = math.nan) -> PageWritten:
         """Write one frame as the next page.
 
         Parameters
         ----------
         image
             Shape (rows, columns) as announced, uint16, ADU.
+        number
+            Its frame number, above that of every page before. None: one more than the last.
+        time_s
+            Its time, seconds since the epoch (UTC), NaN where it is not known.
 
         Returns
         -------
@@ -106,8 +121,9 @@ class LiveStackWriter:
         Raises
         ------
         StackError
-            The image is of another shape or type; the writer is closed; or the disk failed, and then
-            every page before this one is still there, and the same frame can be tried again.
+            The image is of another shape or type; its number is not above the last; the writer is closed; or
+            the disk failed, and then every page before this one is still there, and the same frame can be
+            tried again.
         """
         if self._fd is None:
             raise StackError(f"{self._path} is closed; no frame can be added", safe=self._safe())
@@ -117,7 +133,12 @@ class LiveStackWriter:
                 safe=self._safe(),
                 todo="has the region of the camera been changed during the recording?",
             )
-        head, next_link_at = directory(self._end, *self._shape, first=self._pages == 0)
+        if number is None:
+            number = self._last_number + 1
+        if number <= self._last_number:
+            raise StackError(f"frame {number} came after frame {self._last_number}", safe=self._safe())
+        first = self._pages == 0
+        head, next_link_at = directory(self._end, *self._shape, first=first, number=number, time_ns=to_ns(time_s))
         pixels_at = self._end + len(head)
         try:
             write_at(self._fd, head, self._end)
@@ -132,6 +153,7 @@ class LiveStackWriter:
             raise disk_trouble(e, f"frame {self._pages} could not be written to {self._path}", safe=self._safe()) from e
         written = PageWritten(self._pages, pixels_at)
         self._pages += 1
+        self._last_number = number
         self._link_at = next_link_at
         self._end = aligned(pixels_at + image.nbytes)
         return written
@@ -152,6 +174,15 @@ class LiveStackWriter:
 
     def _safe(self) -> str:
         return f"{self._pages} frames are complete in {self._path}" if self._pages else ""
+
+
+def _open(path: Path, *, create: bool) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT | os.O_EXCL if create else 0), 0o644)
+    except FileExistsError as e:
+        raise StackError(f"{path} exists already and is not overwritten", todo="choose another name") from e
+    except OSError as e:
+        raise disk_trouble(e, f"{path} cannot be {'created' if create else 'opened again'}", safe="") from e
 
 
 def read_page(path: Path, offset: int, height: int, width: int) -> Image:
@@ -181,62 +212,3 @@ def read_page(path: Path, offset: int, height: int, width: int) -> Image:
         return file.read_image(offset, height, width, PIXEL_TYPES["<u2"])
     finally:
         file.close()
-
-
-def repair_live_stack(path: Path) -> int:
-    """Cut a live stack back to its last complete page.
-
-    A kill or a full disk leaves at most bytes behind the last page that belong to none; a power
-    failure may leave a link to a page that never reached the disk. Either is taken away. A stack that
-    is in order stays as it is, and so does one without a complete page.
-
-    Parameters
-    ----------
-    path
-        A file of `LiveStackWriter` that nobody has open, finished as OME-TIFF or not.
-
-    Returns
-    -------
-    int
-        The number of complete pages.
-
-    Raises
-    ------
-    StackError
-        The file is still being written, or was not recorded by locstream, and has not been changed;
-        or the disk failed.
-    """
-    with locked(path) as fd:
-        file = ReadOnlyFile(path)
-        try:
-            if file.size() < len(HEADER):  # killed before it had a header
-                return 0
-            pages, link_at, end = _last_complete_page(TiffStructure(file))
-            (linked,) = LINK.unpack(file.read(link_at, LINK.size))
-            size = file.size()
-        finally:
-            file.close()
-        if pages and (linked or size > end):
-            try:
-                write_at(fd, LINK.pack(0), link_at)
-                os.ftruncate(fd, end)
-                os.fsync(fd)
-            except OSError as e:
-                raise disk_trouble(e, f"{path} cannot be repaired", safe=f"{pages} frames are complete in it") from e
-    return pages
-
-
-def _last_complete_page(tiff: TiffStructure) -> tuple[int, int, int]:
-    """Return the number of complete pages, where the link behind the last is, and where all they need ends."""
-    pages, link_at, end = 0, FIRST_LINK_AT, len(HEADER)
-    size = tiff.file.size()
-    with contextlib.suppress(TornChain):
-        for ifd in tiff.chain():
-            parts = [(ifd.next_at, LINK.size), *tiff.segments(ifd), *(tiff.data_at(tag) for tag in ifd.tags.values())]
-            page_end = max(start + length for start, length in parts if start)
-            if page_end > size:
-                break
-            if not pages:
-                check_ours(tiff, ifd)
-            pages, link_at, end = pages + 1, ifd.next_at, max(end, page_end)
-    return pages, link_at, end

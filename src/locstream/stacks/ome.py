@@ -10,8 +10,8 @@ from locstream.errors import StackError
 from locstream.stacks import tiff_structure as tags
 from locstream.stacks.disk import disk_trouble, locked, write_at
 from locstream.stacks.frames_in_file import ReadOnlyFile
-from locstream.stacks.live import repair_live_stack
 from locstream.stacks.live_page import aligned, check_ours
+from locstream.stacks.live_repair import repair_live_stack
 from locstream.stacks.ome_xml import StackMetadata, ome_xml
 from locstream.stacks.source import SourceInfo
 from locstream.stacks.tiff import first_page

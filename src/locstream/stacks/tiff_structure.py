@@ -133,8 +133,8 @@ class TiffStructure:
         """Return the offset of the first directory, 0 where the file has no page yet."""
         return self._unpack_offset(self.file.read(self.first_at, self._offset_size))
 
-    def chain(self) -> Iterator[Ifd]:
-        """Give the directories of the main chain in order.
+    def chain(self, begin: int = 0) -> Iterator[Ifd]:
+        """Give the directories of the main chain in order, from the one at byte `begin` on, 0 for the first.
 
         Raises
         ------
@@ -143,7 +143,7 @@ class TiffStructure:
             something that is no directory, or back to where it has been.
         """
         seen: set[int] = set()
-        offset = self.first_ifd()
+        offset = begin or self.first_ifd()
         while offset:
             if offset in seen:
                 raise TornChain(f"the chain of pages comes back to byte {offset:,}")
@@ -188,6 +188,8 @@ class TiffStructure:
             return struct.unpack_from(self.byteorder + "H", tag.inline)
         if tag.length == 1 and tag.dtype == LONG:
             return struct.unpack_from(self.byteorder + "I", tag.inline)
+        if tag.length == 1 and tag.dtype == LONG8 and self.big:
+            return struct.unpack_from(self.byteorder + "Q", tag.inline)
         kind = np.dtype(f"{self.byteorder}u{_WIDTHS.get(tag.dtype, 1)}")
         return tuple(np.frombuffer(self.value_bytes(tag), kind).tolist())
 

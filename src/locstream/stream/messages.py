@@ -12,6 +12,7 @@ import numpy as np
 from locstream.errors import MessageError
 from locstream.localizations import FIELDS, LOCALIZATION, ORIGIN, Localizations
 from locstream.results.ledger import LedgerSnapshot
+from locstream.stream.stages import Stages
 from locstream.stream.wire import Buffer, Dialect, Message
 
 TOPIC_HELLO = b"hello"
@@ -91,6 +92,8 @@ class Status(Published, frozen=True, kw_only=True, tag="status"):
     suspected_drops: int = 0
     """Frames that seem to be missing by their times alone; no part of the ledger."""
     warning: str = ""
+    stages: Stages | None = None
+    """What each stage holds and has done; None where nothing is being acquired."""
 
 
 class End(Published, frozen=True, kw_only=True, tag="end"):

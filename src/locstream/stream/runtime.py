@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import stat
 import tempfile
 from pathlib import Path
@@ -97,18 +98,30 @@ def running() -> list[Connection]:
         else:
             with contextlib.suppress(FileNotFoundError):
                 path.unlink()
+            shutil.rmtree(path.parent / connection.acquisition[:8], ignore_errors=True)  # its sockets
     return sorted(found, key=lambda c: c.started_s, reverse=True)
 
 
-def find(wanted: str | None) -> Connection:
+def find(wanted: str | None, *, only: bool = False) -> Connection:
     """Return the acquisition of that name or id, or the newest where `wanted` is None.
+
+    Parameters
+    ----------
+    wanted
+        Name or id.
+    only
+        Without a name, refuse to choose among several.
 
     Raises
     ------
     LocstreamError
-        Nothing of that name runs; the message names what does.
+        Nothing of that name runs, or it is not clear which is meant; the message names what runs.
     """
     here = running()
+    if wanted is None and only and len(here) > 1:
+        raise LocstreamError(
+            f"{len(here)} acquisitions are running: {', '.join(c.name for c in here)}", todo="say which one you mean"
+        )
     for connection in here:
         if wanted is None or wanted in (connection.name, connection.acquisition):
             return connection

@@ -1,0 +1,86 @@
+"""The process of the recorder: started, watched, started again when it dies."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from collections import deque
+
+DEATHS = 5
+"""So many deaths within `WITHIN_S` are forgiven; with one more something is wrong that starting again does not mend."""
+
+WITHIN_S = 60.0
+BACKOFF_S = (0.0, 0.1, 0.25, 0.5, 1.0)
+"""Wait before the next start, after so many deaths within `WITHIN_S`."""
+
+
+class RecorderProcess:
+    """One recorder at a time; each has an identity of its own, so that none is taken for one before it.
+
+    Parameters
+    ----------
+    endpoint
+        Where it connects to.
+
+    Attributes
+    ----------
+    deaths
+        How often it has died.
+    """
+
+    def __init__(self, endpoint: str) -> None:
+        self.deaths = 0
+        self._endpoint = endpoint
+        self._died_at: deque[float] = deque()
+        self._start_at = time.monotonic()
+        self._process: subprocess.Popen[bytes] | None = None
+        self.tend()
+
+    @property
+    def identity(self) -> bytes:
+        """What the recorder of this moment calls itself on the socket."""
+        return f"recorder-{self.deaths}".encode("ascii")
+
+    @property
+    def status(self) -> int | None:
+        """How it ended, as `subprocess.Popen.returncode`; None while it runs, or waits to be started."""
+        return None if self._process is None else self._process.poll()
+
+    @property
+    def age_s(self) -> float:
+        """Time since it was, or is, to be started, s."""
+        return time.monotonic() - self._start_at
+
+    def tend(self) -> None:
+        """Start it where it does not run and its time has come."""
+        if self._process is None and time.monotonic() >= self._start_at:
+            command = [sys.executable, "-m", "locstreamd.record.recorder", self._endpoint, str(os.getpid())]
+            # In a session of its own, so that Ctrl-C in the terminal reaches the acquisition alone.
+            self._process = subprocess.Popen(
+                [*command, self.identity.decode()], stdin=subprocess.DEVNULL, start_new_session=True
+            )
+
+    def bury(self) -> bool:
+        """Note that it has died; return whether another is to be started."""
+        now = time.monotonic()
+        self.deaths += 1
+        self._process = None
+        self._died_at.append(now)
+        while self._died_at[0] < now - WITHIN_S:
+            self._died_at.popleft()
+        self._start_at = now + BACKOFF_S[min(len(self._died_at), len(BACKOFF_S)) - 1]
+        return len(self._died_at) <= DEATHS
+
+    def end(self, patience_s: float = 0.0) -> None:
+        """See it end: by itself within `patience_s`, else it is told to, else it is killed."""
+        if self._process is None:
+            return
+        for tell, wait_s in ((None, patience_s), (self._process.terminate, 5.0), (self._process.kill, None)):
+            if tell is not None:
+                tell()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(wait_s)
+                return

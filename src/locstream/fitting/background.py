@@ -1,0 +1,182 @@
+"""The background of a frame, without its molecules.
+
+It is the mean of the pixels of a tile without those that stand out, interpolated between the middles of the tiles. A
+plain box mean would be lifted by the molecules themselves and hide the dim neighbours of bright ones.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int32]
+
+TILE_PX = 16
+"""Edge of a background tile; the tiles are a little larger where the frame is no multiple of it."""
+RING_ROWS = 64
+"""Rows of a frame that are kept, row ``y`` in place ``y % RING_ROWS``; a power of two. It has to hold two rows of tiles
+and the reach of filter and separation: a frame of less than 32 rows is one tile high, one of 47 has two."""
+CLIP_SIGMAS = 2.0
+"""Pixels of a tile this many standard deviations above its mean are left out of the next mean."""
+CLIP_BIAS_SIGMAS = 0.0552
+"""What that costs the mean of a tile without molecules: the mean of a normal deviate below 2 is -0.0552."""
+CLIP_ROUNDS = (4, 2, 1)
+"""The mean of a tile is taken once of all pixels and twice of those below the limit; first of every 4th row only."""
+
+U = np.uintp
+"""An index that numba does not test for being negative; the test would keep LLVM from vectorizing the loop."""
+
+_jit = numba.njit(
+    cache=True,
+    nogil=True,
+    error_model="numpy",
+    fastmath={"contract", "reassoc", "arcp", "nsz"},  # not "nnan", "ninf": guards against them must stay
+)
+
+
+def tiles_along(length: int) -> int:
+    """Return how many tiles there are along an axis of so many pixels."""
+    return max(1, length // TILE_PX)
+
+
+def tile_edges(length: int) -> Ints:
+    """Return the first pixel of each tile along an axis, and the end of the last."""
+    tiles = tiles_along(length)
+    return (np.arange(tiles + 1) * length // tiles).astype(np.int32)
+
+
+def tile_medians(values: Floats, height: int, width: int) -> Floats:
+    """Return the median over each tile, shape (tile rows, tile columns)."""
+    full = np.broadcast_to(values, (height, width))
+    rows, columns = tile_edges(height), tile_edges(width)
+    medians = [
+        [np.median(full[top:bottom, left:right]) for left, right in pairwise(columns)] for top, bottom in pairwise(rows)
+    ]
+    return np.array(medians, np.float32)
+
+
+@_jit
+def _sum_below(light: Floats, y: int, ceiling: Floats, total: Floats, count: Floats) -> None:
+    """Add the pixels of a row that do not exceed the ceiling to the totals of their columns."""
+    one, zero = np.float32(1), np.float32(0)
+    a = U(y % RING_ROWS)
+    for x in range(U(light.shape[1])):
+        total[x] += light[a, x] if light[a, x] <= ceiling[x] else zero
+        count[x] += one if light[a, x] <= ceiling[x] else zero
+
+
+@_jit
+def _sum_four_below(light: Floats, y: int, every: int, ceiling: Floats, total: Floats, count: Floats) -> None:
+    """Do what `_sum_below` does for four rows; most of its time goes into fetching and storing the totals."""
+    one, zero = np.float32(1), np.float32(0)
+    a, b = U(y % RING_ROWS), U((y + every) % RING_ROWS)
+    c, d = U((y + 2 * every) % RING_ROWS), U((y + 3 * every) % RING_ROWS)
+    for x in range(U(light.shape[1])):
+        high = ceiling[x]
+        p, q, r, s = light[a, x], light[b, x], light[c, x], light[d, x]
+        total[x] += (
+            (p if p <= high else zero)
+            + (q if q <= high else zero)
+            + (r if r <= high else zero)
+            + (s if s <= high else zero)
+        )
+        count[x] += (
+            (one if p <= high else zero)
+            + (one if q <= high else zero)
+            + (one if r <= high else zero)
+            + (one if s <= high else zero)
+        )
+
+
+@_jit
+def row_of_tiles(
+    light: Floats, top: int, bottom: int, edges: Ints, noise: Floats, row: int, sums: Floats, tiles: Floats
+) -> None:
+    """Work out the background of one row of tiles.
+
+    Parameters
+    ----------
+    light
+        The rows of the frame, shape (RING_ROWS, at least the width), photoelectrons.
+    top, bottom
+        First row of the tiles and the end of their last.
+    edges
+        What `tile_edges` gave for the width.
+    noise
+        Variance of a typical pixel without light in each tile, shape (tile rows, tile columns).
+    row
+        Which row of tiles.
+    sums
+        Room to work in, shape (3, as wide as `light`).
+    tiles
+        Takes the result, shape (tile rows, tile columns).
+    """
+    ceiling, total, count = sums[0], sums[1], sums[2]
+    for x in range(U(light.shape[1])):
+        ceiling[x] = np.inf
+    for every in CLIP_ROUNDS:
+        for x in range(U(light.shape[1])):
+            total[x] = count[x] = 0
+        y = top
+        while y + 3 * every < bottom:
+            _sum_four_below(light, y, every, ceiling, total, count)
+            y += 4 * every
+        while y < bottom:
+            _sum_below(light, y, ceiling, total, count)
+            y += every
+        for tile in range(tiles.shape[1]):
+            left, right = U(edges[tile]), U(edges[tile + 1])
+            whole = left + U(TILE_PX) if right - left >= U(TILE_PX) else left  # a loop of known length is unrolled
+            kept_light = kept = np.float32(0)
+            if whole > left:
+                for k in range(U(TILE_PX)):
+                    kept_light += total[left + k]
+                    kept += count[left + k]
+            for x in range(whole, right):
+                kept_light += total[x]
+                kept += count[x]
+            mean = kept_light / kept if kept > 0 else tiles[row, tile]
+            sigma = np.sqrt(max(mean, np.float32(0)) + noise[row, tile])
+            if ceiling[left] < np.inf:
+                mean += np.float32(CLIP_BIAS_SIGMAS) * sigma
+            tiles[row, tile] = mean
+            high = mean + np.float32(CLIP_SIGMAS) * sigma
+            if whole > left:
+                for k in range(U(TILE_PX)):
+                    ceiling[left + k] = high
+            for x in range(whole, right):
+                ceiling[x] = high
+
+
+@_jit
+def between_tiles(position: int, length: int, tiles: int) -> tuple[int, np.float32]:
+    """Return the tile before pixel ``position`` and how far it lies on the way to the next one, from 0 to 1."""
+    along = (np.float32(position) + np.float32(0.5)) * np.float32(tiles) / np.float32(length) - np.float32(0.5)
+    first = min(max(int(np.floor(along)), 0), max(tiles - 2, 0))
+    return first, min(max(along - np.float32(first), np.float32(0)), np.float32(1))
+
+
+def ways_between_tiles(length: int) -> tuple[Ints, Floats]:
+    """Return where the ways from one tile to the next begin, with the end of the last, and the part at each pixel.
+
+    A single tile has a way of its own.
+    """
+    tiles = tiles_along(length)
+    places = [between_tiles(position, length, tiles) for position in range(length)]
+    starts = np.searchsorted([first for first, _ in places], np.arange(max(tiles - 1, 1)))
+    return np.append(starts, length).astype(np.int32), np.array([part for _, part in places], np.float32)
+
+
+@_jit
+def background_at(tiles: Floats, y: int, x: int, height: int, width: int) -> float:
+    """Interpolate the background between the tiles around one pixel."""
+    j, down = between_tiles(y, height, tiles.shape[0])
+    i, along = between_tiles(x, width, tiles.shape[1])
+    j1, i1 = min(j + 1, tiles.shape[0] - 1), min(i + 1, tiles.shape[1] - 1)
+    above = tiles[j, i] + along * (tiles[j, i1] - tiles[j, i])
+    below = tiles[j1, i] + along * (tiles[j1, i1] - tiles[j1, i])
+    return float(above + down * (below - above))

@@ -1,0 +1,230 @@
+"""The joint fit of a group: molecules whose images overlap, over the pixels of all their boxes.
+
+Maximum likelihood by Fisher scoring as in `gaussian`, with a position, a number of photons and a width for each member
+and one background. Two images that all but coincide tell little of their widths. A normal prior holds each near the
+width of a molecule in focus; it counts as much as a fifth of that width would, which is nothing for a molecule that
+can be told well.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from locstream.fitting.gaussian import PHOTONS, SIGMA, X, Y
+from locstream.fitting.groups import STEP, Group, GroupRoom, along_axis
+
+Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int32]
+
+SIGMA_PRIOR = 0.2
+"""Standard deviation of the prior for a width, in parts of the width in focus."""
+MAX_ITERATIONS = 30
+FULL_STEPS = 10
+TOLERANCE = 2e-3
+MAX_STEP_PX = 0.7
+MAX_MOVE_PX = 2.5
+"""A member that runs further from its start has found something else."""
+MIN_SIGMA_PX = 0.4
+MIN_PHOTONS = 1.0
+MIN_BACKGROUND = 0.01
+
+U = np.uintp
+"""An index that numba does not test for being negative; the test would keep LLVM from vectorizing the loop."""
+
+_jit = numba.njit(
+    cache=True,
+    nogil=True,
+    error_model="numpy",
+    fastmath={"contract", "reassoc", "arcp", "nsz"},  # not "nnan", "ninf": guards against them must stay
+)
+
+
+@_jit
+def _member_shape(
+    axis_x: Floats, axis_y: Floats, run: Ints, runs: int, n: int, photons: np.float32, first: int, derivative: Floats
+) -> None:
+    """Write what the mean of each pixel gains for each parameter of a member; they start at row `first`."""
+    by_x, by_y, by_photons, by_sigma = U(first + X), U(first + Y), U(first + PHOTONS), U(first + SIGMA)
+    value, centre, sigma = U(0), U(1), U(2)
+    for r in range(U(runs)):
+        row, column, pixel, length = U(run[r, 0]), U(run[r, 1]), U(run[r, 2]), U(run[r, 3])
+        ey, dy, sy = axis_y[value, row], photons * axis_y[centre, row], photons * axis_y[sigma, row]
+        n_ey = photons * ey
+        for start in range(U((length + U(STEP - 1)) // U(STEP))):
+            i, p = column + start * U(STEP), pixel + start * U(STEP)
+            for k in range(U(STEP)):
+                ex, dx, sx = axis_x[value, i + k], axis_x[centre, i + k], axis_x[sigma, i + k]
+                derivative[by_x, p + k] = n_ey * dx
+                derivative[by_y, p + k] = dy * ex
+                derivative[by_photons, p + k] = ey * ex
+                derivative[by_sigma, p + k] = n_ey * sx + sy * ex
+    for k in range(U(STEP)):  # the padding
+        p = U(n) + k
+        derivative[by_x, p] = derivative[by_y, p] = derivative[by_photons, p] = derivative[by_sigma, p] = 0
+
+
+@_jit
+def _add_light(photons: np.float32, shape: int, n: int, derivative: Floats, mean: Floats) -> None:
+    for p in range(U(n)):
+        mean[p] += photons * derivative[U(shape), p]
+
+
+@_jit
+def _compare(counts: Floats, n: int, members: int, derivative: Floats, weight: Floats) -> float:
+    """Turn the mean in `weight` into 1 / mean; write the residuals; return Pearson's chi-square."""
+    by_background, residuals, chi2 = U(4 * members), U(4 * members + 1), np.float32(0)
+    for p in range(U(n)):
+        residual, inverse = counts[p] - weight[p], np.float32(1) / weight[p]
+        weight[p] = inverse
+        chi2 += residual * residual * inverse
+        derivative[by_background, p] = 1
+        derivative[residuals, p] = residual
+    for k in range(U(STEP)):  # the padding
+        p = U(n) + k
+        weight[p] = derivative[by_background, p] = derivative[residuals, p] = 0
+    return float(chi2)
+
+
+@_jit
+def _normal_equations(
+    size: int, n: int, derivative: Floats, weight: Floats, weighted: Floats, fisher: Doubles, score: Doubles
+) -> None:
+    """Sum the Fisher information, its lower triangle, and the score over the pixels.
+
+    Four sums at a time fetch the weighted derivative once for all; those of rows past the last are not used.
+    """
+    padded = U((n + STEP - 1) // STEP) * U(STEP)
+    for a in range(U(size)):
+        for p in range(padded):
+            weighted[p] = derivative[a, p] * weight[p]
+        for b in range(a, U(size + 1), U(4)):
+            t0 = t1 = t2 = t3 = np.float32(0)
+            for p in range(padded):
+                t0 += weighted[p] * derivative[b, p]
+                t1 += weighted[p] * derivative[b + U(1), p]
+                t2 += weighted[p] * derivative[b + U(2), p]
+                t3 += weighted[p] * derivative[b + U(3), p]
+            column = U(0)
+            for total in (t0, t1, t2, t3):
+                if b + column < U(size):
+                    fisher[b + column, a] = total
+                elif b + column == U(size):
+                    score[a] = total
+                column += U(1)
+
+
+@_jit
+def _factorize(matrix: Doubles, size: int) -> bool:
+    """Replace the lower triangle by its Cholesky factor; False where the matrix is not positive definite.
+
+    The diagonal holds the inverse of the factor's.
+    """
+    for j in range(U(size)):
+        if not matrix[j, j] > 0:
+            return False
+        inverse = 1 / math.sqrt(matrix[j, j])
+        matrix[j, j] = inverse
+        for i in range(j + U(1), U(size)):
+            matrix[i, j] *= inverse
+            for k in range(j + U(1), i + U(1)):
+                matrix[i, k] -= matrix[i, j] * matrix[k, j]
+    return True
+
+
+@_jit
+def _solve(factor: Doubles, size: int, vector: Doubles) -> None:
+    """Solve with the Cholesky factor, in place."""
+    for i in range(U(size)):
+        total = vector[i]
+        for k in range(i):
+            total -= factor[i, k] * vector[k]
+        vector[i] = total * factor[i, i]
+    for back in range(U(size)):
+        i = U(size) - U(1) - back
+        vector[i] *= factor[i, i]
+        for k in range(i):
+            vector[k] -= factor[i, k] * vector[i]
+
+
+@_jit
+def deviation(factor: Doubles, size: int, which: int, column: Doubles) -> float:
+    """Return the bound of one parameter: the length of a column of the Cholesky factor's inverse."""
+    first = U(which)
+    column[first] = factor[first, first]
+    total = column[first] ** 2
+    for i in range(first + U(1), U(size)):
+        value = 0.0
+        for k in range(first, i):
+            value -= factor[i, k] * column[k]
+        column[i] = value * factor[i, i]
+        total += column[i] ** 2
+    return math.sqrt(total)
+
+
+@_jit
+def _advance(theta: Doubles, start: Doubles, step: Doubles, share: float, max_sigma: float) -> float:
+    """Take a step, shortened as a whole where it is too long; return how far it went, px or parts of the photons."""
+    members = theta.shape[0]
+    for m in range(members):
+        longest = max(abs(step[4 * m + X]), abs(step[4 * m + Y]), 2 * abs(step[4 * m + SIGMA]))
+        share = min(share, MAX_STEP_PX / max(longest, MAX_STEP_PX))
+    moved = 0.0
+    for m in range(members):
+        for k in (X, Y):
+            low, high = start[m, k] - MAX_MOVE_PX, start[m, k] + MAX_MOVE_PX
+            new = min(max(theta[m, k] + share * step[4 * m + k], low), high)
+            moved = max(moved, abs(new - theta[m, k]))
+            theta[m, k] = new
+        new = min(max(theta[m, SIGMA] + share * step[4 * m + SIGMA], MIN_SIGMA_PX), max_sigma)
+        moved = max(moved, abs(new - theta[m, SIGMA]))
+        theta[m, SIGMA] = new
+        photons = theta[m, PHOTONS]
+        change = min(max(share * step[4 * m + PHOTONS], -0.5 * photons), max(photons, 100.0))
+        moved = max(moved, abs(change) / max(photons, 100.0))
+        theta[m, PHOTONS] = max(photons + change, MIN_PHOTONS)
+    return moved
+
+
+@_jit
+def fit_group(
+    theta: Doubles, start: Doubles, background: float, sigma: float, max_sigma: float, group: Group, room: GroupRoom
+) -> tuple[float, float, int, bool]:
+    """Fit a group from where `theta` is; returns background, chi-square, steps taken, whether it converged.
+
+    All it calls are leaves: where a function calls another, numba counts the references to its arrays at every call.
+    """
+    run, counts, known, edges, axis_x, axis_y = room.run, room.counts, room.known, room.edges, room.axis_x, room.axis_y
+    derivative, weight, weighted, fisher, step = room.derivative, room.weight, room.weighted, room.fisher, room.step
+    members, n = theta.shape[0], group.pixels
+    size = 4 * members + 1
+    precision = 1 / (SIGMA_PRIOR * sigma) ** 2
+    chi2 = 0.0
+    for taken in range(1, MAX_ITERATIONS + 1):
+        for p in range(U(n)):
+            weight[p] = known[p] + np.float32(background)  # the mean, until it is complete
+        for m in range(members):
+            along_axis(theta[m, X], theta[m, SIGMA], group.columns, edges, axis_x)
+            along_axis(theta[m, Y], theta[m, SIGMA], group.rows, edges, axis_y)
+            photons = np.float32(theta[m, PHOTONS])
+            _member_shape(axis_x, axis_y, run, group.runs, n, photons, 4 * m, derivative)
+            _add_light(photons, 4 * m + PHOTONS, n, derivative, weight)
+        chi2 = _compare(counts, n, members, derivative, weight)
+        _normal_equations(size, n, derivative, weight, weighted, fisher, step)
+        for m in range(members):
+            by_sigma = 4 * m + SIGMA
+            fisher[by_sigma, by_sigma] += precision
+            step[by_sigma] += precision * (sigma - theta[m, SIGMA])
+        if not _factorize(fisher, size):
+            return background, chi2, taken, False
+        _solve(fisher, size, step)
+        share = 1.0 if taken <= FULL_STEPS else 0.5
+        moved = _advance(theta, start, step, share, max_sigma)
+        background = max(background + max(share * step[size - 1], -0.7 * background), MIN_BACKGROUND)
+        if not moved >= TOLERANCE:
+            return background, chi2, taken, math.isfinite(moved)
+    return background, chi2, MAX_ITERATIONS, False
