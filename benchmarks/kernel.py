@@ -46,7 +46,7 @@ def compare(contestants: list[Contestant], data: Spots, seconds: float) -> str:
         rows.append(
             [c.label, f"{m:,}", f"{rate(of_c, m):,.0f}"]
             + [f"{ratio(of_c, m, runs[r], n[r]):.3g} ×" for r in references]
-            + [f"{quality.rmse_over_crlb:.4f}", f"{quality.bias_x_px:+.4f}, {quality.bias_y_px:+.4f}"]
+            + [str(quality.rmse_over_crlb), f"{quality.bias_x_px:+.4f}, {quality.bias_y_px:+.4f}"]
             + [f"{1 - quality.good:.2%}", f"{core_share(of_c):.2f}"]
         )
     head = ["program · method", "spots", "fits/s", *(f"of Picasso's {r.method}" for r in references)]

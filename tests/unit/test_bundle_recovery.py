@@ -20,6 +20,7 @@ from killed_run import (
     WIDTH,
     Left,
     header,
+    image,
     leave,
     records_of,
     rows_of,
@@ -366,6 +367,16 @@ def test_a_run_that_lives_is_not_touched(tmp_path: Path) -> None:
         assert contents(tmp_path) == before
     recover_run(files)
     assert_fitted(files)
+
+
+@pytest.mark.parametrize("left", [Left(PAGES, 12), Left(PAGES, None), Left(0, 0)], ids=str)
+def test_a_run_that_another_process_has_recovered_meanwhile_is_not_done_again(tmp_path: Path, left: Left) -> None:
+    files = leave(tmp_path, left)
+    (found,) = unfinished_runs(tmp_path)
+    recover_run(files)
+    before = contents(tmp_path)
+    assert "just been recovered" in recover_run(found).said
+    assert contents(tmp_path) == before
 
 
 def test_a_writer_without_the_lock_of_the_run_is_not_disturbed(tmp_path: Path) -> None:

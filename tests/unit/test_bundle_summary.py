@@ -176,7 +176,7 @@ def test_what_the_ledger_shows_is_said(ledger: LedgerSnapshot, said: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("outcome", "fault"), [("faulted", None), ("faulted", ""), ("complete", "x"), ("stopped", "x")]
+    ("outcome", "fault"), [("faulted", None), ("faulted", ""), ("recovered", None), ("complete", "x"), ("stopped", "x")]
 )
 def test_a_fault_is_told_and_nothing_else_is_one(outcome: str, fault: str | None) -> None:
     with pytest.raises(ValidationError, match="fault"):

@@ -7,7 +7,8 @@ import pytest
 
 from fitting_frames import expose, light, molecules, scatter
 from locstream.calibration.camera import CameraCalibration
-from locstream.fitting.detect import Detector, Peaks
+from locstream.fitting.detect import Detector
+from locstream.fitting.matched_filter import Peaks
 from locstream.fitting.sensor import sensor
 
 CAMERA = CameraCalibration(100.0, 100.0, 0.46, 1.6)

@@ -170,6 +170,22 @@ def test_a_bright_spot_that_is_not_quite_a_gaussian_stays_one_molecule() -> None
         assert len(rows) == 1, photons
 
 
+@pytest.mark.parametrize("degrees", [0, 30, 90])
+def test_a_bright_spot_that_is_a_fifth_longer_than_wide_stays_one_molecule(degrees: float) -> None:
+    rng = np.random.default_rng(round(degrees))
+    localizer = Localizer(CAMERA, 40, 40, FitOptions())
+    fine = np.arange(40 * 5) / 5 - 0.4  # five points a pixel
+    found = []
+    for _ in range(40):
+        centre = 20 + rng.uniform(-0.5, 0.5, 2)
+        away = (fine + 1j * fine[:, None] - complex(*centre)) * np.exp(-1j * np.radians(degrees))
+        image = np.exp(-(away.real**2) / (2 * 1.3**2 * 1.2) - away.imag**2 / (2 * 1.3**2 / 1.2))
+        image = image.reshape(40, 5, 40, 5).sum(axis=(1, 3))
+        rows = localizer(expose(10 + 5000 * image / image.sum(), CAMERA, rng), 0)
+        found.append(len(rows))
+    assert np.mean(np.array(found) == 1) >= 0.9
+
+
 @pytest.mark.parametrize("value", [0, 100, 4095, 65_535])
 @pytest.mark.parametrize("shape", [(64, 96), (7, 7), (5, 40), (3, 3), (1, 1), (6, 100)], ids=str)
 def test_a_constant_frame_has_no_rows(shape: tuple[int, int], value: int) -> None:
@@ -276,9 +292,9 @@ def test_warmup_leaves_nothing_to_compile_for_the_defaults() -> None:
 WARM = """
 import numpy as np
 from locstream.calibration.camera import CameraCalibration
-from locstream.fitting import FitOptions, Localizer, detect, gaussian, noise, overlaps, spots, table, warmup
+from locstream.fitting import FitOptions, Localizer, gaussian, matched_filter, noise, overlaps, spots, table, warmup
 
-kernels = [detect.find_peaks, gaussian.fit_boxes, noise.noise_ratio, overlaps.resolve_overlaps, spots.cut_spots]
+kernels = [matched_filter.find_peaks, gaussian.fit_boxes, noise.look_at_blocks, overlaps.resolve_overlaps, spots.cut_spots]
 kernels.append(table.write_rows)
 warmup()
 compiled = [len(k.signatures) for k in kernels]

@@ -95,3 +95,19 @@ def test_another_process_holds_it_until_it_is_killed(live: Path) -> None:
     with WriterLock(live):
         pass
     assert not lock_path(live).exists()
+
+
+def test_it_is_kept_beyond_a_block_that_ends_well(tmp_path: Path) -> None:
+    with WriterLock(live_path(tmp_path, "run")).kept_if_well() as lock:
+        pass
+    with pytest.raises(FileInUseError):
+        WriterLock(live_path(tmp_path, "run"))
+    lock.release()
+    WriterLock(live_path(tmp_path, "run")).release()
+
+
+def test_it_is_given_back_where_a_block_fails(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), WriterLock(live_path(tmp_path, "run")).kept_if_well():
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+    WriterLock(live_path(tmp_path, "run")).release()

@@ -21,6 +21,8 @@ from locstream.stacks.live_page import PageWritten
 from locstream.stream.wire import Dialect, Message, pack
 
 POLL_MS = 500
+QUEUE_FRAMES = 16
+"""Frames that may wait in this process; the acquisition holds every frame until it is written, and counts them."""
 
 
 class Order(Message, frozen=True, kw_only=True):
@@ -142,6 +144,7 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with zmq.Context() as context, context.socket(zmq.DEALER) as socket:
         socket.linger = 3_000
+        socket.rcvhwm = QUEUE_FRAMES
         socket.setsockopt(zmq.IDENTITY, identity.encode("ascii"))
         socket.connect(endpoint)
         try:

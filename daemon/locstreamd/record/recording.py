@@ -7,6 +7,7 @@ the one before it could not.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
 from pathlib import Path
@@ -20,6 +21,8 @@ from locstream.stream.wire import Buffer, pack
 from locstreamd.record.frame_index import FrameIndex
 from locstreamd.record.recorder import REPORTS, Close, Closed, Failed, Here, Open, Page, Ready, Written
 from locstreamd.record.recorder_process import DEATHS, WITHIN_S, RecorderProcess
+
+log = logging.getLogger("locstream")
 
 START_TIMEOUT_S = 30.0
 FINISH_TIMEOUT_S = 60.0
@@ -136,6 +139,7 @@ class Recording:
                     safe=self._what_is_safe(),
                     todo="look for the reason in the system log (killed for memory?), then start a new acquisition",
                 )
+            log.warning("the writer of the raw stack died (status %d) and is started again; no frame is lost", status)
         self._process.tend()
 
     def read(self, index: int) -> Image:

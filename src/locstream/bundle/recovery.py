@@ -110,10 +110,13 @@ def recover_run(files: RunFiles, progress: Progress = lambda done, total: None) 
         Results or stack are damaged beyond repair, or the disk refuses; says what is safe.
     """
     with RunLock(files):
+        growing = files.live_results.exists() or files.live_stack.exists()
+        if not growing and (files.summary.exists() or not files.results.exists()):
+            return RecoveredRun(files.name, None, "it has just been recovered by another process")
         _wait_for_recorder(files)
         for left in files.folder.glob(f".{glob.escape(files.name)}_*.part"):
             left.unlink(missing_ok=True)  # of pictures and a summary that were being written
-        if not files.live_results.exists() and not files.results.exists():
+        if not (files.live_results.exists() or files.results.exists()):
             return _recover_stack_alone(files)
         if files.live_results.exists():
             if (remains := _look(files)).nothing:

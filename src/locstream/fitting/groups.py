@@ -33,6 +33,8 @@ PARAMETERS = 4 * (MAX_MEMBERS + MAX_FOUND) + 1
 STEP = 16
 """Runs are written this many pixels at a time, and lists are padded to a multiple of it: loops of known length become
 a vector instruction. What is written past the end of a run is overwritten by the next."""
+SEARCH_PX = 2
+"""A further member is looked for by the light of this many pixels on either side."""
 SUSPICIOUS_CHI2_SIGMAS = 2.5
 """A fit whose chi-square is this many of its standard deviations too high is looked at again."""
 MODEL_ERROR = 0.05
@@ -85,6 +87,8 @@ class GroupRoom(NamedTuple):
         Lower triangle of the Fisher information, then its Cholesky factor.
     step
         The score, then the step.
+    profile
+        The image of a molecule along one axis, from its middle, and its square, shape (2, SEARCH_PX + 1).
     plane
         Weighted residuals and weights in the rectangle, with a margin; then smoothed down, and both ways.
     """
@@ -101,11 +105,13 @@ class GroupRoom(NamedTuple):
     weighted: Floats
     fisher: Doubles
     step: Doubles
+    profile: Floats
     plane: Floats
 
 
-def room_for_groups(box: int) -> GroupRoom:
-    """Return room for the largest group."""
+def room_for_groups(box: int, sigma: float) -> GroupRoom:
+    """Return room for the largest group of molecules whose images have this width, px."""
+    image = np.exp(-0.5 * (np.arange(SEARCH_PX + 1) / sigma) ** 2)
     span, pixels = MAX_MEMBERS * box + 2 * STEP, MAX_MEMBERS * box * box + 2 * STEP
     span, pixels = -(-span // STEP) * STEP, -(-pixels // STEP) * STEP
     return GroupRoom(
@@ -121,6 +127,7 @@ def room_for_groups(box: int) -> GroupRoom:
         weighted=aligned((pixels,)),
         fisher=np.zeros((PARAMETERS, PARAMETERS)),
         step=np.zeros(PARAMETERS + 3),
+        profile=np.stack([image, image**2]).astype(np.float32),
         plane=aligned((4, span, span)),
     )
 
@@ -169,22 +176,33 @@ def gather(first: int, pixel: Ints, marked: npt.NDArray[np.bool_], box: int, mem
 
 @_jit
 def collect(
-    image: Image, camera: Sensor, saturation_adu: float, corner: Ints, box: int, member: Ints, room: GroupRoom
+    image: Image,
+    camera: Sensor,
+    saturation_adu: float,
+    corner: Ints,
+    box: int,
+    member: Ints,
+    members: int,
+    room: GroupRoom,
 ) -> Group:
     """Collect the pixels of the members' boxes, row by row."""
     offset, scale, variance = camera
     inside, run, counts, known = room.inside, room.run, room.counts, room.known
     top = left = 1 << 30
     bottom = right = 0
-    for m in member:
+    for k in range(members):
+        m = member[k]
         top, bottom = min(top, corner[m, 0]), max(bottom, corner[m, 0] + box)
         left, right = min(left, corner[m, 1]), max(right, corner[m, 1] + box)
     n = runs = 0
     for y in range(top, bottom):
-        inside[: right - left + 1] = False
-        for m in member:
+        for i in range(right - left + 1):
+            inside[i] = False
+        for k in range(members):
+            m = member[k]
             if corner[m, 0] <= y < corner[m, 0] + box:
-                inside[corner[m, 1] - left : corner[m, 1] - left + box] = True
+                for i in range(corner[m, 1] - left, corner[m, 1] - left + box):
+                    inside[i] = True
         offset_row, scale_row = min(y, offset.shape[0] - 1), min(y, scale.shape[0] - 1)
         variance_row = min(y, variance.shape[0] - 1)
         length = 0
@@ -226,25 +244,26 @@ def along_axis(centre: float, sigma: float, n: int, edges: Floats, table: Floats
 
 @_jit
 def add_light_of_others(
-    member: Ints, peaks: Ints, box: int, fits: SpotFits, lit_for: Ints, group: Group, room: GroupRoom
+    member: Ints, members: int, peaks: Ints, box: int, fits: SpotFits, lit_for: Ints, group: Group, room: GroupRoom
 ) -> None:
     """Add to the known light that of molecules which overlap the group and are not in it: it was cut from a tangle."""
     estimate, _, _, _, status = fits
     run, known, edges, axis_x, axis_y = room.run, room.known, room.edges, room.axis_x, room.axis_y
-    for m in member:
-        lit_for[m] = member[0]
-    for m in member:
+    for k in range(members):
+        lit_for[member[k]] = member[0] + 1
+    for k in range(members):
+        m = member[k]
         for direction in (-1, 1):
             j = m + direction
             while 0 <= j < peaks.shape[0] and abs(peaks[j, 0] - peaks[m, 0]) < box:
                 near = abs(peaks[j, 1] - peaks[m, 1]) < box
-                if near and lit_for[j] != member[0] and status[j] == _CONVERGED:
-                    lit_for[j] = member[0]
+                if near and lit_for[j] != member[0] + 1 and status[j] == _CONVERGED:
+                    lit_for[j] = member[0] + 1
                     photons, sigma = estimate[j, PHOTONS], estimate[j, SIGMA]
                     along_axis(estimate[j, X] - group.left, sigma, group.columns, edges, axis_x)
                     along_axis(estimate[j, Y] - group.top, sigma, group.rows, edges, axis_y)
                     for r in range(group.runs):
                         row, column, first, length = run[r, 0], run[r, 1], run[r, 2], run[r, 3]
-                        for k in range(length):
-                            known[first + k] += photons * axis_x[0, column + k] * axis_y[0, row]
+                        for i in range(length):
+                            known[first + i] += photons * axis_x[0, column + i] * axis_y[0, row]
                 j += direction

@@ -167,9 +167,8 @@ def deviation(factor: Doubles, size: int, which: int, column: Doubles) -> float:
 
 
 @_jit
-def _advance(theta: Doubles, start: Doubles, step: Doubles, share: float, max_sigma: float) -> float:
+def _advance(theta: Doubles, start: Doubles, members: int, step: Doubles, share: float, max_sigma: float) -> float:
     """Take a step, shortened as a whole where it is too long; return how far it went, px or parts of the photons."""
-    members = theta.shape[0]
     for m in range(members):
         longest = max(abs(step[4 * m + X]), abs(step[4 * m + Y]), 2 * abs(step[4 * m + SIGMA]))
         share = min(share, MAX_STEP_PX / max(longest, MAX_STEP_PX))
@@ -192,16 +191,16 @@ def _advance(theta: Doubles, start: Doubles, step: Doubles, share: float, max_si
 
 @_jit
 def fit_group(
-    theta: Doubles, start: Doubles, background: float, sigma: float, max_sigma: float, group: Group, room: GroupRoom
-) -> tuple[float, float, int, bool]:
+    theta: Doubles, start: Doubles, members: int, background: float, sigma: float, max_sigma: float, group: Group,
+    room: GroupRoom,
+) -> tuple[float, float, int, bool]:  # fmt: skip
     """Fit a group from where `theta` is; returns background, chi-square, steps taken, whether it converged.
 
     All it calls are leaves: where a function calls another, numba counts the references to its arrays at every call.
     """
     run, counts, known, edges, axis_x, axis_y = room.run, room.counts, room.known, room.edges, room.axis_x, room.axis_y
     derivative, weight, weighted, fisher, step = room.derivative, room.weight, room.weighted, room.fisher, room.step
-    members, n = theta.shape[0], group.pixels
-    size = 4 * members + 1
+    n, size = group.pixels, 4 * members + 1
     precision = 1 / (SIGMA_PRIOR * sigma) ** 2
     chi2 = 0.0
     for taken in range(1, MAX_ITERATIONS + 1):
@@ -223,7 +222,7 @@ def fit_group(
             return background, chi2, taken, False
         _solve(fisher, size, step)
         share = 1.0 if taken <= FULL_STEPS else 0.5
-        moved = _advance(theta, start, step, share, max_sigma)
+        moved = _advance(theta, start, members, step, share, max_sigma)
         background = max(background + max(share * step[size - 1], -0.7 * background), MIN_BACKGROUND)
         if not moved >= TOLERANCE:
             return background, chi2, taken, math.isfinite(moved)

@@ -84,7 +84,7 @@ class Localizer:
         )
         self._dtype = LOCALIZATION if astigmatism is None else LOCALIZATION_3D
         self._sigma_px = options.psf_sigma_nm / calibration.pixel_size_nm
-        self._group_room = room_for_groups(options.box_px)
+        self._group_room = room_for_groups(options.box_px, self._sigma_px)
         self._cameras: dict[int, _Camera] = {}
         self._noisier(0)
 

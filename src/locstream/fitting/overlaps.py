@@ -15,12 +15,12 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from locstream.fitting.detect import Peaks
 from locstream.fitting.gaussian import BACKGROUND, PHOTONS, SIGMA, SpotFits, X, Y
 from locstream.fitting.groups import (
     MAX_FOUND,
     MAX_MEMBERS,
     MODEL_ERROR,
+    SEARCH_PX,
     STEP,
     Group,
     GroupRoom,
@@ -30,6 +30,7 @@ from locstream.fitting.groups import (
     suspects,
 )
 from locstream.fitting.joint import MAX_MOVE_PX, MIN_PHOTONS, MIN_SIGMA_PX, deviation, fit_group
+from locstream.fitting.matched_filter import Peaks
 from locstream.fitting.sensor import Sensor
 from locstream.fitting.spots import Spots
 from locstream.fitting.status import FitStatus
@@ -43,8 +44,13 @@ MIN_SCORE = 3.0
 """Least score, in standard deviations, for which one more member is tried."""
 MIN_DISTANCE = 0.75
 """Least distance of two members of a group, in parts of the width in focus."""
-SEARCH_PX = 2
-"""The score is taken over this many pixels on either side."""
+LIKE_ONE = 0.5
+"""A pair that widens the image along its line by less than this part of its variance looks like one molecule whose
+image is up to a fifth longer than wide, as those of real microscopes may be."""
+LONG_CHI2, LONG_PHOTONS = 0.02, 2000.0
+"""Chi-square a photon by which a pair fits such an image better than one round molecule, and the photons for which this
+counts: the molecules of the frame that stand alone tell whether its images are longer than wide, where they are bright
+enough."""
 MAX_DRAWN_PX = 1.0
 """A single fit that went further from its peak was drawn to a neighbour: the group starts from the peak instead."""
 SHARED_LIGHT = 2.5
@@ -66,7 +72,7 @@ _jit = numba.njit(
 
 
 @_jit
-def _spread_out(residual: Floats, weight: Floats, run: Ints, group: Group, plane: Floats) -> None:
+def _spread_out(derivative: Floats, residuals: int, weight: Floats, run: Ints, group: Group, plane: Floats) -> None:
     """Lay weighted residuals and weights out in the rectangle of the group, with a margin of SEARCH_PX."""
     scores, weights = U(0), U(1)
     width = U((group.columns + 2 * SEARCH_PX + STEP - 1) // STEP * STEP)
@@ -76,14 +82,14 @@ def _spread_out(residual: Floats, weight: Floats, run: Ints, group: Group, plane
     for r in range(U(group.runs)):
         row, column, first = U(run[r, 0] + SEARCH_PX), U(run[r, 1] + SEARCH_PX), U(run[r, 2])
         for k in range(U(run[r, 3])):
-            plane[scores, row, column + k] = weight[first + k] * residual[first + k]
+            plane[scores, row, column + k] = weight[first + k] * derivative[U(residuals), first + k]
             plane[weights, row, column + k] = weight[first + k]
 
 
 @_jit
 def _correlate(which: int, profile: Floats, group: Group, plane: Floats) -> None:
-    """Correlate a plane with a profile and its mirror image, down and along; the result takes the plane's place."""
-    p0, p1, p2 = profile[0], profile[1], profile[2]
+    """Correlate a plane with its profile and the mirror image, down and along; the result takes the plane's place."""
+    p0, p1, p2 = profile[which, 0], profile[which, 1], profile[which, 2]
     a, down = U(which), U(2)
     width = U((group.columns + 2 * SEARCH_PX + STEP - 1) // STEP * STEP)
     for j in range(U(group.rows)):
@@ -103,15 +109,15 @@ def _correlate(which: int, profile: Floats, group: Group, plane: Floats) -> None
 
 
 @_jit
-def _search(members: int, profile: Floats, group: Group, room: GroupRoom) -> tuple[float, int, int, float]:
+def _search(members: int, group: Group, room: GroupRoom) -> tuple[float, int, int, float]:
     """Test at each pixel for one more molecule: the score of its photons over the root of their information.
 
     Returns the largest, in standard deviations, its row and column, and the height of the molecule's image there.
     """
     run, plane = room.run, room.plane
-    _spread_out(room.derivative[4 * members + 1], room.weight, run, group, plane)
-    _correlate(0, profile, group, plane)
-    _correlate(1, profile * profile, group, plane)
+    _spread_out(room.derivative, 4 * members + 1, room.weight, run, group, plane)
+    _correlate(0, room.profile, group, plane)
+    _correlate(1, room.profile, group, plane)
     best, row, column, height = np.float32(0), 0, 0, 0.0
     for r in range(U(group.runs)):
         j, first = U(run[r, 0]), U(run[r, 1])
@@ -123,9 +129,8 @@ def _search(members: int, profile: Floats, group: Group, room: GroupRoom) -> tup
 
 
 @_jit
-def _admit(theta: Doubles, start: Doubles, x: float, y: float, photons: float, sigma: float) -> None:
-    """Start the last member of a group at a pixel, with photons taken from those that shone there till now."""
-    last = theta.shape[0] - 1
+def _admit(theta: Doubles, start: Doubles, last: int, x: float, y: float, photons: float, sigma: float) -> None:
+    """Start one more member, behind the others, at a pixel, with photons from those that shone there till now."""
     theta[last, X], theta[last, Y], theta[last, PHOTONS], theta[last, SIGMA] = x, y, photons, sigma
     start[last, X], start[last, Y] = x, y
     for m in range(last):
@@ -135,9 +140,16 @@ def _admit(theta: Doubles, start: Doubles, x: float, y: float, photons: float, s
 
 
 @_jit
-def _distinct(theta: Doubles, distance: float) -> bool:
+def _copy(theta: Doubles, members: int, into: Doubles) -> None:
+    for m in range(members):
+        for k in range(4):
+            into[m, k] = theta[m, k]
+
+
+@_jit
+def _distinct(theta: Doubles, members: int, distance: float) -> bool:
     """Tell whether all members are as far apart; nearer ones cannot be told from one molecule."""
-    for m in range(theta.shape[0]):
+    for m in range(members):
         for k in range(m):
             if math.hypot(theta[m, X] - theta[k, X], theta[m, Y] - theta[k, Y]) < distance:
                 return False
@@ -145,35 +157,61 @@ def _distinct(theta: Doubles, distance: float) -> bool:
 
 
 @_jit
+def _misfit(marked: npt.NDArray[np.bool_], fits: SpotFits, freedom: int) -> float:
+    """Return the chi-square a photon by which the images of molecules that stand alone depart from the model."""
+    excess, photons = LONG_CHI2 * LONG_PHOTONS, LONG_PHOTONS
+    for k in range(marked.shape[0]):
+        if not marked[k] and fits.status[k] == _CONVERGED:
+            excess += (fits.chi2[k] - 1) * freedom
+            photons += fits.estimate[k, PHOTONS]
+    return max(excess / photons, 0.0)
+
+
+@_jit
+def _evidence(theta: Doubles, last: int, threshold: float, misfit: float) -> float:
+    """Return by how much chi-square has to fall for the last member to be a molecule and no flaw of the model."""
+    evidence = threshold**2 + MODEL_ERROR**2 * theta[last, PHOTONS]
+    for m in range(last):
+        evidence += MODEL_ERROR**2 * theta[m, PHOTONS]
+        both = theta[m, PHOTONS] + theta[last, PHOTONS]
+        share = theta[m, PHOTONS] / both
+        distance2 = (theta[m, X] - theta[last, X]) ** 2 + (theta[m, Y] - theta[last, Y]) ** 2
+        variance = share * theta[m, SIGMA] ** 2 + (1 - share) * theta[last, SIGMA] ** 2
+        if share * (1 - share) * distance2 < LIKE_ONE * variance:
+            evidence += misfit * both
+    return evidence
+
+
+@_jit
 def _begin(
-    member: Ints, peaks: Peaks, spots: Spots, fits: SpotFits, sigma: float, group: Group, theta: Doubles,
-    start: Doubles,
+    member: Ints, members: int, peaks: Peaks, guess: Floats, fits: SpotFits, sigma: float, group: Group,
+    theta: Doubles, start: Doubles,
 ) -> float:  # fmt: skip
     """Start the members from their single fits, or from their peaks; returns the background to start from."""
     estimate, _, _, _, status = fits
     background = 0.0
-    for k in range(member.shape[0]):
+    for k in range(members):
         m = member[k]
         peak_y, peak_x = peaks.pixel[m, 0], peaks.pixel[m, 1]
-        x, y, photons = float(peak_x), float(peak_y), spots.start[m, PHOTONS]
+        x, y, photons = float(peak_x), float(peak_y), guess[m, PHOTONS]
         drawn = math.hypot(estimate[m, X] - x, estimate[m, Y] - y)
         if status[m] == _CONVERGED and drawn < MAX_DRAWN_PX:
             x, y, photons = estimate[m, X], estimate[m, Y], estimate[m, PHOTONS]
         theta[k, X], theta[k, Y], theta[k, PHOTONS], theta[k, SIGMA] = x - group.left, y - group.top, photons, sigma
         start[k, X], start[k, Y] = theta[k, X], theta[k, Y]
-        background += max(peaks.background[m], 0.1) / member.shape[0]
+        background += max(peaks.background[m], 0.1) / members
     return background
 
 
 @_jit
 def _finish(
-    member: Ints, theta: Doubles, start: Doubles, background: float, chi2: float, taken: int, converged: bool,
-    max_sigma: float, group: Group, room: GroupRoom, fits: SpotFits,
+    member: Ints, members: int, theta: Doubles, start: Doubles, background: float, chi2: float, taken: int,
+    converged: bool, max_sigma: float, group: Group, room: GroupRoom, fits: SpotFits,
 ) -> None:  # fmt: skip
     """Write the members' results; their bounds come from the Cholesky factor of the last step."""
     estimate, uncertainty, all_chi2, iterations, status = fits
-    size = 4 * member.shape[0] + 1
-    for k in range(member.shape[0]):
+    size = 4 * members + 1
+    for k in range(members):
         m = member[k]
         estimate[m, X], estimate[m, Y] = theta[k, X] + group.left, theta[k, Y] + group.top
         estimate[m, PHOTONS], estimate[m, SIGMA], estimate[m, BACKGROUND] = (
@@ -207,41 +245,39 @@ def resolve_overlaps(
     """
     molecules: int = peaks.pixel.shape[0]
     marked = suspects(peaks.pixel, fits, box)
-    if not marked.any():
-        return molecules
-    lit_for, max_sigma, most = np.full(molecules, -1, np.int32), 0.5 * box, MAX_MEMBERS + MAX_FOUND
+    lit_for, max_sigma, most = np.zeros(molecules, np.int32), 0.5 * box, MAX_MEMBERS + MAX_FOUND
     member, theta, start = np.empty(most, np.int32), np.empty((most, 4)), np.empty((most, 2))
     before = np.empty((most, 4))
-    profile = np.exp(-0.5 * (np.arange(SEARCH_PX + 1) / sigma) ** 2).astype(np.float32)
+    misfit = _misfit(marked, fits, box * box - 5)
     for first in range(peaks.pixel.shape[0]):
         if not marked[first]:
             continue
         n = gather(first, peaks.pixel, marked, box, member)
-        group = collect(image, camera, saturation_adu, spots.corner, box, member[:n], room)
-        add_light_of_others(member[:n], peaks.pixel, box, fits, lit_for, group, room)
-        background = _begin(member[:n], peaks, spots, fits, sigma, group, theta, start)
-        background, chi2, taken, converged = fit_group(theta[:n], start[:n], background, sigma, max_sigma, group, room)
+        group = collect(image, camera, saturation_adu, spots.corner, box, member, n, room)
+        add_light_of_others(member, n, peaks.pixel, box, fits, lit_for, group, room)
+        background = _begin(member, n, peaks, spots.start, fits, sigma, group, theta, start)
+        background, chi2, taken, converged = fit_group(theta, start, n, background, sigma, max_sigma, group, room)
         for _ in range(MAX_FOUND):
-            score, y, x, height = _search(n, profile, group, room)
+            score, y, x, height = _search(n, group, room)
             if score < MIN_SCORE or not converged:
                 break
-            before[:n] = theta[:n]
-            _admit(theta[: n + 1], start[: n + 1], x, y, height * 2 * math.pi * sigma**2, sigma)
+            _copy(theta, n, before)
+            _admit(theta, start, n, x, y, height * 2 * math.pi * sigma**2, sigma)
             new_background, new_chi2, new_taken, new_converged = fit_group(
-                theta[: n + 1], start[: n + 1], background, sigma, max_sigma, group, room
+                theta, start, n + 1, background, sigma, max_sigma, group, room
             )
-            evidence = threshold**2 + MODEL_ERROR**2 * theta[: n + 1, PHOTONS].sum()
-            if new_converged and chi2 - new_chi2 > evidence and _distinct(theta[: n + 1], MIN_DISTANCE * sigma):
+            evident = chi2 - new_chi2 > _evidence(theta, n, threshold, misfit)
+            if new_converged and evident and _distinct(theta, n + 1, MIN_DISTANCE * sigma):
                 background, chi2, taken, member[n] = new_background, new_chi2, new_taken, molecules
                 molecules += 1
                 n += 1
             else:
-                theta[:n] = before[:n]
+                _copy(before, n, theta)
                 background, chi2, taken, converged = fit_group(
-                    theta[:n], start[:n], background, sigma, max_sigma, group, room
+                    theta, start, n, background, sigma, max_sigma, group, room
                 )
                 break
-        _finish(member[:n], theta, start, background, chi2, taken, converged, max_sigma, group, room, fits)
+        _finish(member, n, theta, start, background, chi2, taken, converged, max_sigma, group, room, fits)
     return molecules
 
 

@@ -8,8 +8,8 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from locstream.fitting.detect import Peaks
 from locstream.fitting.gaussian import BACKGROUND, PHOTONS, SIGMA, X, Y
+from locstream.fitting.matched_filter import Peaks
 from locstream.fitting.sensor import Sensor
 from locstream.stacks.source import Image
 
@@ -48,6 +48,9 @@ def room_for_spots(peaks: int, box: int) -> Spots:
     return Spots(np.empty((peaks, 2), np.int32), counts, known, np.empty((peaks, 5), np.float32))
 
 
+U = np.uintp
+"""An index that numba does not test for being negative."""
+
 _jit = numba.njit(cache=True, nogil=True, error_model="numpy")
 
 
@@ -57,13 +60,35 @@ def _centroid(
 ) -> tuple[float, float]:
     """Return the centre of the light above the background around a pixel of the box: column, row."""
     total = moment_x = moment_y = 0.0
-    for j in range(max(row - CENTROID_PX, 0), min(row + CENTROID_PX + 1, box)):
-        for i in range(max(column - CENTROID_PX, 0), min(column + CENTROID_PX + 1, box)):
-            above = max(counts[n, j * box + i] - known[n, j * box + i] - background, 0.0)
+    spot = U(n)
+    for j in range(U(max(row - CENTROID_PX, 0)), U(min(row + CENTROID_PX + 1, box))):
+        for i in range(U(max(column - CENTROID_PX, 0)), U(min(column + CENTROID_PX + 1, box))):
+            p = j * U(box) + i
+            above = max(counts[spot, p] - known[spot, p] - background, 0.0)
             total += above
-            moment_x += above * i
-            moment_y += above * j
+            moment_x += above * np.intp(i)
+            moment_y += above * np.intp(j)
     return (moment_x / total, moment_y / total) if total > 0 else (float(column), float(row))
+
+
+@_jit
+def _cut(
+    image: Image, offset: Floats, scale: Floats, variance: Floats, top: int, left: int, box: int, counts: Floats,
+    known: Floats, n: int,
+) -> np.uint16:  # fmt: skip
+    """Cut one box and return its highest value, ADU."""
+    spot, highest = U(n), np.uint16(0)
+    for j in range(box):
+        y, first = U(top + j), U(j * box)
+        offset_row, scale_row = U(min(top + j, offset.shape[0] - 1)), U(min(top + j, scale.shape[0] - 1))
+        variance_row = U(min(top + j, variance.shape[0] - 1))
+        for i in range(U(box)):
+            x = U(left) + i
+            light = (np.float32(image[y, x]) - offset[offset_row, x]) * scale[scale_row, x]
+            known[spot, first + i] = variance[variance_row, x]
+            counts[spot, first + i] = light + variance[variance_row, x]
+            highest = max(highest, image[y, x])
+    return highest
 
 
 @_jit
@@ -86,16 +111,7 @@ def cut_spots(
         top = min(max(row - box // 2, 0), rows - box)
         left = min(max(column - box // 2, 0), columns - box)
         corner[n, 0], corner[n, 1] = top, left
-        highest = np.uint16(0)
-        for j in range(box):
-            y = top + j
-            offset_row, scale_row, variance_row = y % offset.shape[0], y % scale.shape[0], y % variance.shape[0]
-            for i in range(box):
-                x = left + i
-                light = (np.float32(image[y, x]) - offset[offset_row, x]) * scale[scale_row, x]
-                known[n, j * box + i] = variance[variance_row, x]
-                counts[n, j * box + i] = light + variance[variance_row, x]
-                highest = max(highest, image[y, x])
+        highest = _cut(image, offset, scale, variance, top, left, box, counts, known, n)
         start[n, X], start[n, Y] = _centroid(counts, known, n, box, row - top, column - left, background)
         start[n, PHOTONS] = max(peaks.height[n] * photons_per_height, np.float32(1))
         start[n, SIGMA] = sigma

@@ -114,7 +114,7 @@ def to_ns(time_s: float) -> int:
 
 
 def from_ns(time_ns: int) -> float:
-    """Return a stored time, seconds since the epoch, to the bit as it was given; NaN where it is not known."""
+    """Return a stored time, s since the epoch, to the bit as it was given (from 1971 on); NaN where not known."""
     return time_ns / _NS if time_ns else math.nan
 
 
