@@ -9,7 +9,7 @@ from fitting_frames import expose, light, molecules
 from fitting_reference import gaussians, maximize
 from locstream.calibration.camera import CameraCalibration
 from locstream.fitting.gaussian import SpotFits, box_columns, fit_boxes, room_for_fits
-from locstream.fitting.groups import room_for_groups
+from locstream.fitting.groups import GroupRoom, room_for_groups
 from locstream.fitting.joint import SIGMA_PRIOR
 from locstream.fitting.matched_filter import Peaks
 from locstream.fitting.overlaps import resolve_overlaps, room_to_find
@@ -22,7 +22,7 @@ SHAPE = 40, 48
 BOX = 7
 
 
-def fitted(image: np.ndarray, pixels: list[tuple[int, int]]) -> tuple[SpotFits, int]:
+def fitted(image: np.ndarray, pixels: list[tuple[int, int]], room: GroupRoom | None = None) -> tuple[SpotFits, int]:
     """Fit the molecules at these peaks, first one by one, then jointly."""
     eyes = sensor(CAMERA, *SHAPE)
     n = len(pixels)
@@ -31,7 +31,7 @@ def fitted(image: np.ndarray, pixels: list[tuple[int, int]]) -> tuple[SpotFits, 
     cut_spots(image, eyes, 65_536.0, peaks, 20.0, SIGMA_PX, BOX, spots)
     fit_boxes(spots.counts, spots.known, spots.start, box_columns(BOX), fits)
     fits.estimate[:n, :2] += spots.corner[:, ::-1]
-    room = room_for_groups(BOX, SIGMA_PX)
+    room = room or room_for_groups(BOX, SIGMA_PX)
     return fits, resolve_overlaps(image, eyes, 65_536.0, 5.0, SIGMA_PX, peaks, spots, BOX, room, fits)
 
 
@@ -43,9 +43,11 @@ def fitted(image: np.ndarray, pixels: list[tuple[int, int]]) -> tuple[SpotFits, 
         [(15, 20), (19, 24)],
         [(12, 20), (15, 23), (18, 20)],
         [(12, 20), (12, 24), (16, 20), (16, 24), (20, 22)],
+        [(15, 8), (15, 13), (15, 18), (15, 23), (15, 28)],
+        [(10, 20), (16, 20), (22, 20), (28, 20)],
         [(3, 44), (1, 40)],
     ],
-    ids=["2 px apart", "3.6 px", "5.7 px", "three", "five", "at the edge"],
+    ids=["2 px apart", "3.6 px", "5.7 px", "three", "five", "a row", "a column", "at the edge"],
 )
 def test_molecules_that_overlap(places: list[tuple[int, int]]) -> None:
     rng = np.random.default_rng(len(places) + sum(map(sum, places)))
@@ -81,3 +83,20 @@ def test_molecules_that_overlap(places: list[tuple[int, int]]) -> None:
     np.testing.assert_allclose(fits.estimate[:n, 4], expected.theta[-1], rtol=2e-3)
     np.testing.assert_allclose(fits.uncertainty[:n, 4], expected.uncertainty[-1], rtol=0.02)
     assert fits.chi2[0] == pytest.approx(expected.chi2 / (mask.sum() - len(start)), rel=0.01)
+
+
+def test_a_group_leaves_nothing_behind_for_the_next() -> None:
+    """All groups of a detector work in the same room, where a large one leaves more than a small one overwrites."""
+    rng = np.random.default_rng(3)
+    small, large = [(15, 20), (17, 23)], [(12, 8), (12, 13), (15, 18), (12, 23), (16, 12), (19, 16)]
+    images = []
+    for places in (small, large):
+        y, x = np.array(places, float).T + rng.uniform(-0.3, 0.3, (2, len(places)))
+        mean = light(molecules(x, y, 2500), *SHAPE, sigma=SIGMA_PX, background=BACKGROUND)
+        images.append(expose(mean, CAMERA, rng))
+    room = room_for_groups(BOX, SIGMA_PX)
+    alone, _ = fitted(images[0], small)
+    fitted(images[1], sorted(large), room)
+    after, n = fitted(images[0], small, room)
+    np.testing.assert_array_equal(after.estimate[:n], alone.estimate[:n])
+    np.testing.assert_array_equal(after.uncertainty[:n], alone.uncertainty[:n])

@@ -147,7 +147,7 @@ def test_killed_at_any_moment_every_frame_is_there_once(record: Record, seed: in
         hand_over(recording, 5)  # some come before anybody has noticed
         frames += 5
     assert recording.finish() == frames
-    assert recording.deaths == 4
+    assert 1 <= recording.deaths <= 4, "a kill between two starts hits nobody"
     assert_recorded(recording.path, frames)
 
 

@@ -118,3 +118,28 @@ def test_every_peak_of_a_frame_is_returned_however_many() -> None:
     image = np.full((600, 600), 100, np.uint16)
     image[1::4, 1::4] = 60_000
     assert len(find(image).pixel) == 150 * 150
+
+
+@pytest.mark.parametrize("shape", [(200, 150), (47, 64), (70, 65), (31, 31)], ids=str)
+def test_a_frame_leaves_nothing_behind_for_the_next(shape: tuple[int, int]) -> None:
+    """Rows lie in rings that are not cleared between frames."""
+    rng = np.random.default_rng(9)
+    eyes = sensor(CAMERA, *shape)
+    used = Detector(eyes, *shape, sigma_px=1.3, threshold=4.0, separation_px=2)
+    for brightness in (50, 1, 20):
+        table = scatter(shape[0] * shape[1] // 150, *shape, rng, margin=0)
+        table["photons"] *= brightness
+        image = expose(light(table, *shape, sigma=1.3, background=10), CAMERA, rng)
+        fresh = Detector(eyes, *shape, sigma_px=1.3, threshold=4.0, separation_px=2)
+        expected, found = fresh(image, eyes), used(image, eyes)
+        assert len(expected.pixel) > 3
+        for a, b in zip(expected, found, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_what_a_negative_offset_leaves_outside_the_frame_hides_no_peak_at_its_edge() -> None:
+    """The offset is far too high, so that the padding of a row, which is 0, is brighter than the frame."""
+    rng = np.random.default_rng(1)
+    image = expose(light(molecules([66, 0], [20, 40], 8000), 60, 67, sigma=1.3, background=10), CAMERA, rng)
+    believed = CameraCalibration(100.0, 3000.0, 0.46, 1.6)
+    assert {(20, 66), (40, 0)} <= {(int(y), int(x)) for y, x in find(image, believed, threshold=3.0).pixel}

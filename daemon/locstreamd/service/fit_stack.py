@@ -8,12 +8,15 @@ import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from pathlib import Path
 
 from locstream.bundle.files import RunFiles
 from locstream.bundle.finish import Ending, finish_run
 from locstream.bundle.summary import Summary, summary_text
+from locstream.calibration.astigmatism import AstigmatismCalibration, read_astigmatism
 from locstream.calibration.camera import CameraCalibration
 from locstream.errors import LocstreamError
+from locstream.fitting.depth import depth_curves, options_for_depth
 from locstream.fitting.fit import fit_frames
 from locstream.results.file import ResultsWriter
 from locstream.results.final import finalize
@@ -31,18 +34,30 @@ def command(arguments: Sequence[str]) -> int:
     """Fit a recorded stack with every processor. `locstream replay` does the same through the live pipeline."""
     parser = argparse.ArgumentParser(prog="locstream fit", description=command.__doc__)
     add_stack_arguments(parser)
+    parser.add_argument(
+        "--astigmatism", type=Path, metavar="FILE", help="what `locstream calibrate` wrote: gives molecules their depth"
+    )
     parser.add_argument("--threads", type=int, metavar="N", help="threads to fit with (one a processor)")
     given = parser.parse_args(arguments)
     if given.threads is not None and given.threads < 1:
         raise LocstreamError(f"--threads {given.threads}: at least 1 is needed", safe="nothing was started")
     config = stack_config(given)
+    astigmatism = None if given.astigmatism is None else read_astigmatism(given.astigmatism)
     with closing(open_stack(given.stack)) as stack:
-        print(summary_text(fit_stack(config, stack, given.pixel_size_nm, given.threads)))
+        print(summary_text(fit_stack(config, stack, given.pixel_size_nm, given.threads, astigmatism)))
     return 0
 
 
-def fit_stack(config: Config, stack: Stack, pixel_size_nm: float | None, threads: int | None) -> Summary:
+def fit_stack(
+    config: Config,
+    stack: Stack,
+    pixel_size_nm: float | None,
+    threads: int | None,
+    astigmatism: AstigmatismCalibration | None = None,
+) -> Summary:
     """Fit every frame of a stack and leave results, pictures and summary.
+
+    With `astigmatism` the results have depth, and what the configuration does not set of the fit follows from it.
 
     Raises
     ------
@@ -54,6 +69,10 @@ def fit_stack(config: Config, stack: Stack, pixel_size_nm: float | None, threads
     calibration, warnings = calibration_for(config, info, estimated(stack), pixel_size_nm)
     for warning in (*info.warnings, *warnings):
         print(f"warning: {warning}", file=sys.stderr)
+    if astigmatism is not None:
+        fit = options_for_depth(config.fit, astigmatism, calibration.pixel_size_nm)
+        depth_curves(astigmatism, calibration.pixel_size_nm, fit.model)  # refuses what does not go together
+        config = config.model_copy(update={"fit": fit})
     files.prepare()
     started_s = time.time()
     header = ResultsHeader.from_source(
@@ -62,10 +81,11 @@ def fit_stack(config: Config, stack: Stack, pixel_size_nm: float | None, threads
         acquisition_id=uuid.uuid4().hex,
         name=files.name,
         started_s=started_s,
+        astigmatism=astigmatism,
         fit=config.fit.model_dump(mode="json"),
         config=config.model_dump(mode="json"),
     )
-    ledger = _fit_into(files, header, stack, calibration, config, threads)
+    ledger = _fit_into(files, header, stack, calibration, config, threads, astigmatism)
     finished_s = time.time()
     finalize(files.live_results, files.results, {"outcome": "complete", "ledger": ledger.snapshot().as_dict()})
     fps = len(stack) / (finished_s - started_s)
@@ -82,10 +102,13 @@ def _fit_into(
     calibration: CameraCalibration,
     config: Config,
     threads: int | None,
+    astigmatism: AstigmatismCalibration | None,
 ) -> Ledger:
     ledger, bar = Ledger(), ProgressBar(len(stack))
     with ResultsWriter(files.live_results, header) as results:
-        tables = fit_frames(_frames(stack), calibration, config.fit, threads=threads, progress=bar.show)
+        tables = fit_frames(
+            _frames(stack), calibration, config.fit, astigmatism=astigmatism, threads=threads, progress=bar.show
+        )
         for number, rows in enumerate(tables):
             results.append(rows, frame_records(number, header.started_s, len(rows), FrameOutcome.FITTED))
             ledger.acquire(number)

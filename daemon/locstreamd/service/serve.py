@@ -225,9 +225,14 @@ class Service:
         notify(f"STATUS=recovering {unfinished.name}")
         if Path(unfinished.folder).is_dir():
             # fitting what was recorded may take long: systemd waits for as long as it gets on
-            recover_folder(
+            problems = recover_folder(
                 Path(unfinished.folder), lambda text: notify(f"STATUS={text}", "EXTEND_TIMEOUT_USEC=120000000")
             )
+            if problems:
+                self._last = (
+                    f"{unfinished.name} could not be recovered; `locstream recover {unfinished.folder}` says why"
+                )
+                log.error("%s", self._last)
         self._state.done()
 
     def _load(self) -> Config:

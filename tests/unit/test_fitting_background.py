@@ -1,0 +1,82 @@
+"""The tiles of the background: where they lie, and what is between them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from locstream.fitting.background import (
+    RING_ROWS,
+    TILE_PX,
+    background_at,
+    tile_edges,
+    tile_medians,
+    tiles_along,
+    ways_between_tiles,
+)
+from locstream.fitting.buffers import CACHE_LINE, aligned
+from locstream.fitting.matched_filter import MARGIN, REACH_PX
+
+LENGTHS = [1, 5, 15, 16, 31, 32, 33, 47, 48, 63, 64, 100, 331, 512, 2048]
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+def test_tiles_cover_an_axis_once_and_none_is_small(length: int) -> None:
+    edges = tile_edges(length)
+    assert edges[0] == 0
+    assert edges[-1] == length
+    assert len(edges) == tiles_along(length) + 1
+    assert np.diff(edges).min() >= min(length, TILE_PX)
+    assert np.diff(edges).max() < 2 * TILE_PX
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+def test_the_way_from_tile_to_tile_goes_from_middle_to_middle(length: int) -> None:
+    starts, part = ways_between_tiles(length)
+    tiles = tiles_along(length)
+    assert len(starts) == max(tiles - 1, 1) + 1
+    assert starts[0] == 0
+    assert starts[-1] == length
+    assert (np.diff(starts) > 0).all()
+    assert part.shape == (length,)
+    way = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+    expected = np.clip((np.arange(length) + 0.5) * tiles / length - 0.5, 0, max(tiles - 1, 1)) - way
+    np.testing.assert_allclose(part, expected, atol=2e-5 * tiles)
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+def test_the_ring_holds_all_rows_that_are_needed_together(length: int) -> None:
+    """From those above the first row of a way that the filter and the greatest separation reach, to the last tile's."""
+    edges, (starts, _) = tile_edges(length), ways_between_tiles(length)
+    greatest_separation = 5
+    for way in range(len(starts) - 1):
+        first = max(starts[way] - max(REACH_PX, 2 * greatest_separation), 0)
+        assert edges[min(way + 2, len(edges) - 1)] - first <= RING_ROWS
+    assert greatest_separation <= MARGIN
+
+
+def test_between_four_tiles_the_background_is_their_mean_and_in_the_corner_that_of_the_tile() -> None:
+    tiles = np.array([[1, 2], [3, 10]], np.float32)
+    assert background_at(tiles, 15, 15, 32, 32) == pytest.approx(4, abs=0.3)
+    assert background_at(tiles, 0, 0, 32, 32) == 1
+    assert background_at(tiles, 31, 31, 32, 32) == 10
+    assert background_at(tiles[:1, :1], 7, 3, 9, 12) == 1
+
+
+def test_the_median_of_a_tile_leaves_out_a_hot_pixel() -> None:
+    values = np.full((40, 48), 3, np.float32)
+    values[5, 5] = values[30, 40] = 1000
+    np.testing.assert_array_equal(tile_medians(values, 40, 48), np.full((2, 3), 3))
+    np.testing.assert_array_equal(tile_medians(values[:1], 40, 48), np.full((2, 3), 3))
+
+
+@pytest.mark.parametrize("shape", [(3,), (7, 64), (2, 3, 16)])
+@pytest.mark.parametrize("dtype", [np.float32, np.uint8])
+def test_room_begins_with_a_cache_line_and_is_empty(shape: tuple[int, ...], dtype: type) -> None:
+    room = aligned(shape, dtype)
+    assert room.ctypes.data % CACHE_LINE == 0
+    assert room.shape == shape
+    assert room.dtype == dtype
+    assert room.flags.c_contiguous
+    assert room.flags.writeable
+    assert not room.any()
