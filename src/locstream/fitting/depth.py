@@ -20,7 +20,8 @@ import numpy.typing as npt
 
 from locstream.calibration.astigmatism import AstigmatismCalibration
 from locstream.errors import ConfigError
-from locstream.fitting.gaussian import SIGMA, SIGMA_Y, TWO_WIDTHS, FitModel, SpotFits
+from locstream.fitting.gaussian import MAX_BOX, SIGMA, SIGMA_Y, TWO_WIDTHS, FitModel, SpotFits
+from locstream.fitting.options import FitOptions
 from locstream.fitting.table import is_molecule
 from locstream.localizations import Localizations
 
@@ -31,6 +32,7 @@ GRID_NM = 20.0
 STEPS = 8
 TOLERANCE_NM = 0.02
 MAX_STEP_NM = 60.0
+BOX_SIGMAS, MIN_BOX_PX = 7, 9
 
 _jit = numba.njit(cache=True, nogil=True, error_model="numpy")
 
@@ -75,6 +77,22 @@ def depth_curves(calibration: AstigmatismCalibration, pixel_size_nm: float, mode
         calibration.sigma_x_px(z) * pixel_size_nm,
         calibration.sigma_y_px(z) * pixel_size_nm,
     )
+
+
+def options_for_depth(options: FitOptions, calibration: AstigmatismCalibration, pixel_size_nm: float) -> FitOptions:
+    """Return fit options for astigmatic images: what the user did not set follows from the calibration.
+
+    A width of each axis is fitted, the width in focus is that of the round image, and the box is as wide as seven of
+    it, so that images far out of focus fit in.
+    """
+    sigma_px = float(calibration.sigma_x_px(0.0))
+    box = 2 * math.ceil((BOX_SIGMAS * sigma_px - 1) / 2) + 1
+    chosen = {
+        "model": "sigma_xy",
+        "psf_sigma_nm": sigma_px * pixel_size_nm,
+        "box_px": min(max(box, MIN_BOX_PX), MAX_BOX),
+    }
+    return FitOptions.model_validate({**chosen, **options.model_dump(exclude_unset=True)})
 
 
 @_jit

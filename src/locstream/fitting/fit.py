@@ -14,6 +14,7 @@ import numpy as np
 from locstream.calibration.astigmatism import AstigmatismCalibration
 from locstream.calibration.camera import CameraCalibration
 from locstream.errors import StackError
+from locstream.fitting.depth import options_for_depth
 from locstream.fitting.localizer import Localizer, warmup
 from locstream.fitting.options import FitOptions
 from locstream.localizations import LOCALIZATION, LOCALIZATION_3D, Localizations, empty
@@ -42,7 +43,8 @@ def fit(
     calibration
         The camera: offset, gain, read noise, pixel size; numbers, or maps of one frame's shape.
     options
-        How molecules are found and fitted; None for the defaults, with a width of each axis where depth is asked for.
+        How molecules are found and fitted; None for the defaults. With depth, what is not set follows from the
+        astigmatism: a width of each axis, the width in focus, the box.
     astigmatism
         What `locstream.read_astigmatism` read; gives every row its depth. None for a table without.
     threads
@@ -72,7 +74,9 @@ def fit(
     >>> len(locstream.fit(dark, camera))
     0
     """
-    options = options or FitOptions(model="sigma" if astigmatism is None else "sigma_xy")
+    options = options or FitOptions()
+    if astigmatism is not None:
+        options = options_for_depth(options, astigmatism, calibration.pixel_size_nm)
     none = empty(0, LOCALIZATION if astigmatism is None else LOCALIZATION_3D)
     tables = fit_frames(frames, calibration, options, astigmatism=astigmatism, threads=threads, progress=progress)
     return np.concatenate([none, *tables])

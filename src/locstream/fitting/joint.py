@@ -85,8 +85,8 @@ def _compare(counts: Floats, n: int, members: int, derivative: Floats, weight: F
         derivative[by_background, p] = 1
         derivative[residuals, p] = residual
     for k in range(U(STEP)):  # the padding
-        p = U(n) + k
-        weight[p] = derivative[by_background, p] = derivative[residuals, p] = 0
+        past = U(n) + k
+        weight[past] = derivative[by_background, past] = derivative[residuals, past] = 0
     return float(chi2)
 
 
@@ -145,10 +145,10 @@ def _solve(factor: Doubles, size: int, vector: Doubles) -> None:
             total -= factor[i, k] * vector[k]
         vector[i] = total * factor[i, i]
     for back in range(U(size)):
-        i = U(size) - U(1) - back
-        vector[i] *= factor[i, i]
-        for k in range(i):
-            vector[k] -= factor[i, k] * vector[i]
+        last = U(size) - U(1) - back
+        vector[last] *= factor[last, last]
+        for k in range(last):
+            vector[k] -= factor[last, k] * vector[last]
 
 
 @_jit

@@ -124,7 +124,8 @@ def _search(members: int, group: Group, room: GroupRoom) -> tuple[float, int, in
         for i in range(first, first + U(run[r, 3])):
             score, information = plane[U(0), j, i], plane[U(1), j, i]
             if score > 0 and score * score > best * information:
-                best, row, column, height = score * score / information, np.intp(j), np.intp(i), score / information
+                best, height = score * score / information, score / information
+                row, column = int(j), int(i)
     return math.sqrt(best), row, column, height
 
 
@@ -170,7 +171,7 @@ def _misfit(marked: npt.NDArray[np.bool_], fits: SpotFits, freedom: int) -> floa
 @_jit
 def _evidence(theta: Doubles, last: int, threshold: float, misfit: float) -> float:
     """Return by how much chi-square has to fall for the last member to be a molecule and no flaw of the model."""
-    evidence = threshold**2 + MODEL_ERROR**2 * theta[last, PHOTONS]
+    evidence: float = threshold**2 + MODEL_ERROR**2 * theta[last, PHOTONS]
     for m in range(last):
         evidence += MODEL_ERROR**2 * theta[m, PHOTONS]
         both = theta[m, PHOTONS] + theta[last, PHOTONS]
