@@ -85,8 +85,8 @@ def to_picasso(table: Localizations, pixel_size_nm: float) -> PicassoRows:
     Returns
     -------
     numpy.ndarray
-        Shape (n,), dtype `PICASSO`, or `PICASSO_3D` where the table has depth, camera pixels. There is no ``net_gradient``: it is the value of
-        Picasso's own detection, and nothing in Picasso 0.11 needs it.
+        Shape (n,), dtype `PICASSO`, or `PICASSO_3D` where the table has depth, camera pixels. There is no
+        ``net_gradient``: it is the value of Picasso's own detection, and nothing in Picasso 0.11 needs it.
     """
     with_depth = table.dtype == LOCALIZATION_3D
     rows = np.empty(len(table), PICASSO_3D if with_depth else PICASSO)
