@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 import machine
 import numpy as np
+from aims import Aim, aims_table
 from contest import HERE, MAKE_ENVIRONMENT, table
 from molecule import Array
 from programs.simulated import GAIN_E_PER_ADU, OFFSET_ADU, PIXEL_NM, READ_NOISE_E, SIGMA_PX
@@ -103,6 +104,18 @@ def tables(grid: dict[tuple[int, int], Pulls], what: str) -> str:
     return "\n\n".join(parts)
 
 
+def aim(grid: dict[tuple[int, int], Pulls], what: str) -> Aim:
+    """Return how many of the standard deviations that could be told of x, y and N are as wanted."""
+    told = [
+        float(np.std(pulls.values[:, k]))
+        for pulls in grid.values()
+        for k in range(QUANTITIES.index("b"))
+        if len(pulls.values) >= FEWEST
+    ]
+    good = sum(WANTED[0] <= spread <= WANTED[1] for spread in told)
+    return Aim(f"{what}: standard deviations of x, y, N within {WANTED[0]} … {WANTED[1]}", good, len(told), True, 0)
+
+
 def as_numbers(grid: dict[tuple[int, int], Pulls]) -> dict[str, list[list[float | None]]]:
     """Return the standard deviations for the plot: quantity, background, photons."""
     return {
@@ -151,6 +164,7 @@ def main() -> None:
     rows = [[str(b), *(f"{position_bound_px(p, b) * PIXEL_NM:.1f}" for p in PHOTONS)] for b in BACKGROUNDS]
     print("For comparison, the bound of x, nm\n")
     print(table(["background \\ photons", *(f"{p:,}" for p in PHOTONS)], rows))
+    print("\n" + aims_table([aim(fit, "Fit alone"), aim(whole, "Whole job")]))
     if given.plot:
         draw(given.plot, {"fit alone": fit, "whole job": whole})
 

@@ -21,7 +21,6 @@ from locstream.fitting.gaussian import (
     TWO_WIDTHS,
     X,
     Y,
-    _start,
     box_columns,
     fit_boxes,
     room_for_fits,
@@ -144,7 +143,8 @@ def test_the_correlation_of_the_widths(sigma_x: float, sigma_y: float) -> None:
     spots = mean[None].astype(np.float32)
     fits = room_for_fits(1, "sigma_xy")
     flat = spots.reshape(1, -1)
-    fit_boxes(flat, np.zeros_like(flat), _start(spots, 1.4), box_columns(BOX, "sigma_xy"), fits)
+    start = theta[None, :5].astype(np.float32)
+    fit_boxes(flat, np.zeros_like(flat), start, box_columns(BOX, "sigma_xy"), fits)
     slope = derivatives(elliptic(BOX), theta)
     covariance = np.linalg.inv((slope / mean.ravel()) @ slope.T)
     expected = covariance[SIGMA, SIGMA_Y] / np.sqrt(covariance[SIGMA, SIGMA] * covariance[SIGMA_Y, SIGMA_Y])

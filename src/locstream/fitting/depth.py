@@ -29,7 +29,7 @@ Doubles = npt.NDArray[np.float64]
 
 GRID_NM = 20.0
 """Distance of the depths that are tried first; the curves hardly bend within it."""
-STEPS = 8
+STEPS = 20
 TOLERANCE_NM = 0.02
 MAX_STEP_NM = 60.0
 BOX_SIGMAS, MIN_BOX_PX = 7, 9

@@ -420,9 +420,10 @@ def _step(w: Floats, unknowns: Unknowns, max_sigma: np.float32) -> None:
 @_jit
 def _load(w: Floats, lane: int, counts: Floats, known: Floats, start: Floats, spot: int) -> None:
     """Give a lane its spot."""
+    of_spot = min(spot, known.shape[0] - 1)
     for p in range(counts.shape[1]):
         w[(COUNTS + p) * LANES + lane] = counts[spot, p]
-        w[(KNOWN + p) * LANES + lane] = known[spot, p]
+        w[(KNOWN + p) * LANES + lane] = known[of_spot, p]
     for k in range(5):
         w[k * LANES + lane] = start[spot, k]
     w[SIGMA_Y * LANES + lane] = start[spot, start.shape[1] - 1 if start.shape[1] == TWO_WIDTHS else SIGMA]
@@ -463,7 +464,8 @@ def fit_boxes(
 ) -> None:
     """Fit every spot; see `fit_spots`.
 
-    `counts` holds the photoelectrons plus `known`, both of shape (n, box²); `start` and all results are in the order
+    `counts` holds the photoelectrons plus `known`, both of shape (n, box²), or `known` (1, box²) where it is the same
+    for every spot; `start` and all results are in the order
     x, y, photons, sigma, background and, where it has a width of its own, sigma along y. `compiled_for` is what
     `box_columns` gave for the box and the model.
     """
@@ -551,27 +553,50 @@ def fit_spots(spots: Floats, sigma_px: float, variance: npt.ArrayLike = 0.0, mod
         raise ValueError(
             f"spots of {box} × {columns} px; the fit takes odd squares from 5 × 5 to {MAX_BOX} × {MAX_BOX}"
         )
-    known = np.ascontiguousarray(np.broadcast_to(np.asarray(variance, np.float32), spots.shape)).reshape(n, box * box)
-    counts = np.ascontiguousarray(spots, np.float32).reshape(n, box * box) + known
+    spread = np.asarray(variance, np.float32)
+    known = np.ascontiguousarray(np.broadcast_to(spread, spots.shape if spread.size > 1 else (1, box, box)))
+    known = known.reshape(len(known), box * box)
+    counts, start = np.empty((n, box * box), np.float32), np.empty((n, 5), np.float32)
+    _prepare(np.ascontiguousarray(spots, np.float32).reshape(n, box * box), known, sigma_px, counts, start)
     fits = room_for_fits(n, model)
-    fit_boxes(counts, known, _start(spots, sigma_px), box_columns(box, model), fits)
+    fit_boxes(counts, known, start, box_columns(box, model), fits)
     return fits._replace(uncertainty=fits.uncertainty[:, : fits.estimate.shape[1]])
 
 
-def _start(spots: Floats, sigma_px: float) -> Floats:
-    """Guess the parameters: the background from the edge of the box, position and photons from what rises above."""
-    n, box, _ = spots.shape
-    image = np.nan_to_num(spots.astype(np.float64), nan=0, posinf=0, neginf=0).clip(-1e9, 1e9)  # any start will do
-    edge = np.ones((box, box), np.bool_)
-    edge[1:-1, 1:-1] = False
-    background = image[:, edge].mean(axis=1)
-    above = np.maximum(image - background[:, None, None], 0)
-    photons = np.maximum(above.sum(axis=(1, 2)), MIN_PHOTONS)
-    columns = np.arange(box)
-    start = np.empty((n, 5), np.float32)
-    start[:, X] = above.sum(axis=1) @ columns / photons
-    start[:, Y] = above.sum(axis=2) @ columns / photons
-    start[:, PHOTONS] = photons
-    start[:, SIGMA] = sigma_px
-    start[:, BACKGROUND] = np.maximum(background, MIN_BACKGROUND)
-    return start
+@_jit
+def _prepare(spots: Floats, known: Floats, sigma_px: float, counts: Floats, start: Floats) -> None:
+    """Add the known light to the counts, and guess the parameters.
+
+    The background is that of the edge of the box, position and photons those of what rises above it. Where a pixel is
+    not finite any start will do.
+    """
+    zero, most = np.float32(0), np.float32(1e9)
+    box = round(math.sqrt(spots.shape[1]))
+    for spot in range(spots.shape[0]):
+        of_spot = min(spot, known.shape[0] - 1)
+        edge = zero
+        for k in range(box - 1):
+            last = box * (box - 1)
+            edge += spots[spot, k] + spots[spot, last + 1 + k]
+            edge += spots[spot, (k + 1) * box] + spots[spot, k * box + box - 1]
+        background = _clip(edge / np.float32(4 * (box - 1)), -most, most)
+        background = background if np.isfinite(background) else zero
+        total = moment_x = moment_y = zero
+        for j in range(box):
+            row = along = zero
+            for i in range(box):
+                count = spots[spot, j * box + i]
+                counts[spot, j * box + i] = count + known[of_spot, j * box + i]
+                above = min(max(count - background, zero), most)
+                row += above
+                along += above * np.float32(i)
+            total += row
+            moment_x += along
+            moment_y += row * np.float32(j)
+        photons = max(total, MIN_PHOTONS)
+        start[spot, X], start[spot, Y] = moment_x / photons, moment_y / photons
+        start[spot, PHOTONS], start[spot, SIGMA] = photons, sigma_px
+        start[spot, BACKGROUND] = max(background, MIN_BACKGROUND)
+        for k in range(5):
+            if not np.isfinite(start[spot, k]):
+                start[spot, k] = 1

@@ -1,0 +1,33 @@
+"""What a benchmark should come to, beside what it came to."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from contest import table
+
+
+class Aim(NamedTuple):
+    """One figure of a run and the limit that was set for it; compared as printed, to so many digits."""
+
+    what: str
+    value: float
+    limit: float
+    at_least: bool
+    digits: int = 3
+
+    @property
+    def reached(self) -> bool:
+        """Whether the figure is on the right side of the limit."""
+        value = round(self.value, self.digits)
+        return value >= self.limit if self.at_least else value <= self.limit
+
+
+def aims_table(aims: list[Aim]) -> str:
+    """Return one row an aim."""
+    rows = [
+        [aim.what, f"{'≥' if aim.at_least else '≤'} {aim.limit:g}", f"{aim.value:.{aim.digits}f}"]
+        + ["reached" if aim.reached else "**missed**"]
+        for aim in aims
+    ]
+    return table(["aim", "limit", "this run", ""], rows)
