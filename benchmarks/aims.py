@@ -25,9 +25,9 @@ class Aim(NamedTuple):
 
 def aims_table(aims: list[Aim]) -> str:
     """Return one row an aim."""
-    rows = [
-        [aim.what, f"{'≥' if aim.at_least else '≤'} {aim.limit:g}", f"{aim.value:.{aim.digits}f}"]
-        + ["reached" if aim.reached else "**missed**"]
-        for aim in aims
-    ]
-    return table(["aim", "limit", "this run", ""], rows)
+
+    def row(aim: Aim) -> list[str]:
+        limit = f"{'≥' if aim.at_least else '≤'} {aim.limit:.{aim.digits}f}"
+        return [aim.what, limit, f"{aim.value:.{aim.digits}f}", "reached" if aim.reached else "**missed**"]
+
+    return table(["aim", "limit", "this run", ""], [row(aim) for aim in aims])

@@ -103,7 +103,8 @@ def main() -> None:
             found, aims_of = compare(contestants, data, seconds)
             print(found + "\n")
             aimed += aims_of
-    print(aims_table(aimed) + "\n")
+    if not given.quick:
+        print(aims_table(aimed) + "\n")
     for name, why in NOT_TRIED.items():
         print(f"Not tried: {name}: {why}")
     print(f"Load at the end: {machine.load():.2f}")

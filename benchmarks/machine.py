@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import subprocess
 import time
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -36,13 +37,23 @@ def processor() -> str:
     return f"{said.get('model name', '?')} (family {said.get('cpu family', '?')}, model {said.get('model', '?')})"
 
 
+def commit() -> str:
+    """Return the commit of the clone this runs in, in brackets; "" where there is none."""
+    asked = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty=, changed"]
+    try:
+        said = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return f" ({said})"
+
+
 def statement() -> str:
     """Return one paragraph: date, machine, versions, load."""
     packages = ", ".join(f"{name} {version(name)}" for name in ("numpy", "numba", "scipy"))
     return (
         f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC · {processor()}, {os.cpu_count()} cores, of which one is used · "
         f"{platform.system()} {platform.release()} · Python {platform.python_version()}, {packages} · "
-        f"locstream {locstream.__version__} · load {load():.2f}"
+        f"locstream {locstream.__version__}{commit()} · load {load():.2f}"
     )
 
 

@@ -231,7 +231,8 @@ def main() -> None:
     curve = [[name, *(f"{s[t].jaccard:.4f}" for t in thresholds)] for name, s in scores.items()]
     print("Jaccard at every threshold:\n")
     print(table(["stack", *(f"{t:g}" for t in thresholds)], curve) + "\n")
-    print(aims_table(aims(scores)))
+    if not given.quick:
+        print(aims_table(aims(scores)))
 
 
 if __name__ == "__main__":

@@ -164,7 +164,8 @@ def main() -> None:
     rows = [[str(b), *(f"{position_bound_px(p, b) * PIXEL_NM:.1f}" for p in PHOTONS)] for b in BACKGROUNDS]
     print("For comparison, the bound of x, nm\n")
     print(table(["background \\ photons", *(f"{p:,}" for p in PHOTONS)], rows))
-    print("\n" + aims_table([aim(fit, "Fit alone"), aim(whole, "Whole job")]))
+    if not given.quick:
+        print("\n" + aims_table([aim(fit, "Fit alone"), aim(whole, "Whole job")]))
     if given.plot:
         draw(given.plot, {"fit alone": fit, "whole job": whole})
 

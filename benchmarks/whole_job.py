@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import machine
 import numpy as np
+from aims import Aim, aims_table
 from contest import (
     ENVIRONMENTS,
     NOT_TRIED,
@@ -40,6 +41,11 @@ PAST_THE_BEST = 0.02
 """Where the Jaccard has fallen so far, lower thresholds are not tried."""
 QUICK_FRAMES = {"A": 100, "B": 20, "C": 200, "dense": 10}
 """The quick form has so many frames, and Picasso's first method only."""
+
+
+TIMES_PICASSO, MS_OF_B, TIMES_DAOSTORM = 45, 0.2, 20
+"""Aimed at: so many times as fast as Picasso's MLE, so many ms for a frame of B, and, on the dense stack, so many times
+as fast as 3D-DAOSTORM without finding less or being further off."""
 
 
 class Entry(NamedTuple):
@@ -82,8 +88,19 @@ def prepare(contestant: Contestant, data: Stack, seconds: float) -> Entry:
     return Entry(threshold, min(total, max(few, int(few * seconds / trial.wall_s))))
 
 
-def compare(contestants: list[Contestant], data: Stack, reference: tuple[str, str], seconds: float) -> str:
-    """Let all contestants localize the same stack in turn; return the table."""
+class Result(NamedTuple):
+    """What a contestant came to."""
+
+    score: Score
+    frames_s: float
+    times_reference: float
+    """Not a number where the reference did not take part."""
+
+
+def compare(
+    contestants: list[Contestant], data: Stack, reference: tuple[str, str], seconds: float
+) -> tuple[str, dict[tuple[str, str], Result]]:
+    """Let all contestants localize the same stack in turn; return the table, and the results by program and method."""
     entries = prepared(contestants, lambda c: prepare(c, data, seconds))
 
     def once(contestant: Contestant) -> Run:
@@ -92,22 +109,43 @@ def compare(contestants: list[Contestant], data: Stack, reference: tuple[str, st
 
     runs = rounds(list(entries), once)
     references = [c for c in runs if (c.program.key, c.method) == reference]
-    rows = []
+    rows, results = [], {}
     for c, of_c in runs.items():
         entry = entries[c]
         result = scored(data, of_c[-1], entry.frames)
         frames_s = rate(of_c, entry.frames)
+        times = [ratio(of_c, entry.frames, runs[r], entries[r].frames) for r in references]
+        results[c.program.key, c.method] = Result(result, frames_s, times[0] if times else np.nan)
         rows.append(
             [c.label, "default" if entry.threshold is None else f"{entry.threshold:g}", f"{entry.frames:,}"]
             + [f"{frames_s:,.1f}", f"{frames_s * result.found / entry.frames:,.0f}", f"{1000 / frames_s:.3g}"]
-            + [f"{ratio(of_c, entry.frames, runs[r], entries[r].frames):.3g} ×" for r in references]
+            + [f"{t:.3g} ×" for t in times]
             + [f"{result.jaccard:.4f}", f"{result.rms_px:.4f}", str(result.rmse_over_crlb)]
             + [f"{result.bias_x_px:+.4f}, {result.bias_y_px:+.4f}"]
             + [f"{np.max([run.peak_mb for run in of_c]):,.0f}", f"{core_share(of_c):.2f}"]
         )
     head = ["program · method", "threshold", "frames", "frames/s", "locs/s", "ms/frame"]
     head += [f"of {r.program.name} {r.method}" for r in references]
-    return table([*head, "Jaccard", "rms (px)", "RMSE/CRLB", "bias x, y (px)", "peak MB", "core"], rows)
+    return table([*head, "Jaccard", "rms (px)", "RMSE/CRLB", "bias x, y (px)", "peak MB", "core"], rows), results
+
+
+def aims(name: str, results: dict[tuple[str, str], Result]) -> list[Aim]:
+    """Return what was aimed at, as far as those whom it takes took part."""
+    ours, kind = results.get(("locstream", "MLE")), name.rstrip("0123456789")
+    if ours is None:
+        return []
+    found = []
+    if kind == "dense" and (theirs := results.get(("daostorm", "fixed σ"))):
+        found = [
+            Aim(f"{name}: times 3D-DAOSTORM's speed", ours.times_reference, TIMES_DAOSTORM, True, 1),
+            Aim(f"{name}: Jaccard, not below 3D-DAOSTORM's", ours.score.jaccard, theirs.score.jaccard, True, 4),
+            Aim(f"{name}: rms (px), not above 3D-DAOSTORM's", ours.score.rms_px, theirs.score.rms_px, False, 4),
+        ]
+    elif kind != "dense" and not np.isnan(ours.times_reference):
+        found = [Aim(f"{name}: times the speed of Picasso's MLE", ours.times_reference, TIMES_PICASSO, True, 1)]
+    if kind == "B":
+        found.append(Aim(f"{name}: ms a frame", 1000 / ours.frames_s, MS_OF_B, False))
+    return found
 
 
 def contestants_for(kind: str, started: list[Program], quick: bool) -> list[Contestant]:
@@ -131,6 +169,7 @@ def main() -> None:
     names = given.stacks or (["A10", "B10", "C10"] if given.quick else ["A10", "B10", "C10", "A50", "dense10"])
     machine.wait_for_quiet(given.quiet_within)
     print(machine.statement() + "\n")
+    aimed = []
     with programs(keys) as started:
         for name in names:
             kind = name.rstrip("0123456789")
@@ -141,9 +180,12 @@ def main() -> None:
                 flush=True,
             )
             reference = ("daostorm", "fixed σ") if kind == "dense" else ("picasso", "MLE spherical")
-            print(
-                compare(contestants_for(kind, started, given.quick), data, reference, given.seconds) + "\n", flush=True
-            )
+            entrants = contestants_for(kind, started, given.quick)
+            found, results = compare(entrants, data, reference, given.seconds)
+            print(found + "\n", flush=True)
+            aimed += aims(name, results)
+    if not given.quick:
+        print(aims_table(aimed) + "\n")
     for name, why in NOT_TRIED.items():
         print(f"Not tried: {name}: {why}")
     print(f"Load at the end: {machine.load():.2f}")

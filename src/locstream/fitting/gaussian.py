@@ -449,8 +449,8 @@ def _store(w: Floats, lane: int, unknowns: Unknowns, max_sigma: np.float32, fits
     narrowest = min(w[SIGMA * LANES + lane], w[SIGMA_Y * LANES + lane])
     widest = max(w[SIGMA * LANES + lane], w[SIGMA_Y * LANES + lane])
     if (
-        abs(estimate[spot, X] - w[X0 * LANES + lane]) >= MAX_MOVE_PX
-        or abs(estimate[spot, Y] - w[Y0 * LANES + lane]) >= MAX_MOVE_PX
+        abs(estimate[spot, X] - w[X0 * LANES + lane]) >= MAX_MOVE_PX - TOLERANCE
+        or abs(estimate[spot, Y] - w[Y0 * LANES + lane]) >= MAX_MOVE_PX - TOLERANCE
         or (len(unknowns) > NO_WIDTH and not (narrowest > MIN_SIGMA_PX and widest < max_sigma))
         or estimate[spot, PHOTONS] <= MIN_PHOTONS
     ):
