@@ -102,13 +102,13 @@ def test_other_libraries_are_heard_from_warnings_on(folder: Path) -> None:
     shown = io.StringIO()
     with Logs(folder, shown):
         logging.getLogger().setLevel(logging.DEBUG)  # as pymmcore-plus does when it is imported
-        other = logging.getLogger("some.library")
+        other = logging.getLogger("some.package")
         other.setLevel(logging.DEBUG)
         other.debug("noise")
         other.info("noise")
         other.warning("worth it")
         log.debug("ours, and too small")
-    assert shown.getvalue() == "WARNING  some.library: worth it\n"
+    assert shown.getvalue() == "WARNING  some.package: worth it\n"
     assert len(file_lines(folder)) == 1
 
 
