@@ -1,6 +1,6 @@
 """Run the benchmarks and put what they print into docs/benchmarks.md.
 
-    python benchmarks/document.py [kernel whole_job sweep uncertainties roofline]
+    python benchmarks/document.py [kernel whole_job sweep uncertainties roofline endurance watched latency]
 
 The page has a place for each, between ``<!-- NAME -->`` and ``<!-- end -->``; the words around stay as they are.
 """
@@ -21,6 +21,9 @@ RUNS = {
     "sweep": [],
     "uncertainties": ["--plot", str(PLOT)],
     "roofline": [],
+    "endurance": [],
+    "watched": [],
+    "latency": [],
 }
 
 

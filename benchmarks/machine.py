@@ -47,11 +47,11 @@ def commit() -> str:
     return f" ({said})"
 
 
-def statement() -> str:
+def statement(cores: str = "of which one is used") -> str:
     """Return one paragraph: date, machine, versions, load."""
     packages = ", ".join(f"{name} {version(name)}" for name in ("numpy", "numba", "scipy"))
     return (
-        f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC · {processor()}, {os.cpu_count()} cores, of which one is used · "
+        f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC · {processor()}, {os.cpu_count()} cores, {cores} · "
         f"{platform.system()} {platform.release()} · Python {platform.python_version()}, {packages} · "
         f"locstream {locstream.__version__}{commit()} · load {load():.2f}"
     )

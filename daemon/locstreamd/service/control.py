@@ -7,6 +7,7 @@ from collections.abc import Callable
 import zmq
 
 from locstream.errors import MessageError
+from locstream.stream.arrivals import arrived
 from locstream.stream.messages import CONTROL_REQUESTS, Reply, Request
 from locstream.stream.wire import pack
 
@@ -32,9 +33,8 @@ class ControlSocket:
         self.socket.bind(endpoint)
 
     def answer(self, reply_to: Callable[[Request], Reply]) -> None:
-        """Answer the requests that have arrived; malformed ones are counted and dropped."""
-        while self.socket.poll(0):
-            identity, *parts = self.socket.recv_multipart()
+        """Answer requests that have arrived; malformed ones are counted and dropped."""
+        for identity, *parts in arrived(self.socket):
             try:
                 request, _ = CONTROL_REQUESTS.unpack(parts)
             except MessageError:
