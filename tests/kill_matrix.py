@@ -33,10 +33,16 @@ WORKER_KILLS = 2
 """In one run: a frame on which three workers die counts as failed."""
 RECORDER_KILLS = 3
 """In one run: with the sixth death in a minute the recorder is given up."""
+PUBLISHER_KILLS = 2
+"""In one run."""
 SECONDS = 120.0
 
 LOCSTREAM = str(Path(sys.executable).parent / "locstream")
-MODULES = {"worker": "locstreamd.fit.worker", "recorder": "locstreamd.record.recorder"}
+MODULES = {
+    "worker": "locstreamd.fit.worker",
+    "recorder": "locstreamd.record.recorder",
+    "publisher": "locstreamd.view.publisher_process",
+}
 CHECKS = (
     "committed rows lost",
     "rows that differ",
@@ -83,7 +89,7 @@ class Tally:
     def table(self) -> str:
         """Return it for the terminal."""
         lines = [f"{self.runs} runs of {FRAMES} frames, {self.frames:,} frames recorded", "", "killed with SIGKILL"]
-        lines += [f"  {who:<32}{self.kills[who]:>6}" for who in ("daemon", "worker", "recorder", "recover")]
+        lines += [f"  {who:<32}{self.kills[who]:>6}" for who in ("daemon", *MODULES, "recover")]
         lines += [f"  {'in all':<32}{self.kills.total():>6}", "", "the daemon was killed"]
         lines += [f"  {moment:<32}{count:>6}" for moment, count in sorted(self.moments.items())]
         lines += ["", "found afterwards", *(f"  {check:<32}{self.found[check]:>6}" for check in CHECKS)]
@@ -178,8 +184,9 @@ class KillMatrix:
         return RunFiles(folders[0], folders[0].name) if folders else None
 
     def _kill_helpers(self, daemon: int, out: Path) -> None:
-        """Kill workers and recorders while frames come."""
+        """Kill workers, recorders and publishers while frames come."""
         victims = ["worker"] * WORKER_KILLS + ["recorder"] * self._chance.randint(1, RECORDER_KILLS)
+        victims += ["publisher"] * self._chance.randint(1, PUBLISHER_KILLS)
         self._chance.shuffle(victims)
         _wait(lambda: _committed(self._files(out)) > 0 or not _lives(daemon))
         for victim in victims:

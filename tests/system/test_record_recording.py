@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import psutil
 import pytest
@@ -24,10 +25,10 @@ from locstream.stacks.live_frames import read_pages_info
 from locstream.stacks.open import open_stack
 from locstream.stacks.source import Image
 from locstream.stream.wire import pack
-from locstreamd.record import recorder_process
+from locstreamd import child_process
+from locstreamd.child_process import DEATHS, ChildProcess
 from locstreamd.record.frame_index import FrameIndex
 from locstreamd.record.recorder import REPORTS, Close, Closed, Here, Open, Page, Ready, Report, Written, serve
-from locstreamd.record.recorder_process import DEATHS, RecorderProcess
 from locstreamd.record.recording import Recording
 
 pytestmark = pytest.mark.system
@@ -124,6 +125,7 @@ def test_frames_are_written_in_order_with_number_and_time(record: Record) -> Non
     hand_over(recording, 50)
     assert recording.finish() == 50
     assert (recording.unwritten, recording.deaths) == (0, 0)
+    assert recording.busy_s > 0
     for i in (0, 17, 49):
         np.testing.assert_array_equal(recording.read(i), frame(i))
     assert_recorded(recording.path, 50)
@@ -209,8 +211,8 @@ def test_one_that_dies_again_and_again_is_a_fault_and_says_what_is_safe(record: 
 def test_deaths_that_lie_far_apart_are_forgiven(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1000.0]
     monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: None)
-    monkeypatch.setattr(recorder_process.time, "monotonic", lambda: now[0])
-    process = RecorderProcess("ipc:///tmp/nobody")
+    monkeypatch.setattr(child_process.time, "monotonic", lambda: now[0])
+    process = ChildProcess("nobody", "nobody", "ipc:///tmp/nobody")
     for _ in range(20):
         assert process.bury()
         now[0] += 25
@@ -276,7 +278,9 @@ class Recorder:
             self.socket.send_multipart(pack(order, *pixels))
 
     def hear(self, count: int) -> list[Report]:
-        return [REPORTS.unpack(self.socket.recv_multipart())[0] for _ in range(count)]
+        """Return the next reports, without the time that writing took."""
+        reports = [REPORTS.unpack(self.socket.recv_multipart())[0] for _ in range(count)]
+        return [msgspec.structs.replace(r, busy_s=0.0) if isinstance(r, Written) else r for r in reports]
 
     def end(self) -> None:
         self._thread.join(timeout=10)

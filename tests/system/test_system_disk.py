@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -13,7 +14,8 @@ from pathlib import Path
 import pytest
 import tifffile
 
-from locstream.results.reader import read_results
+from locstream.errors import ResultsError
+from locstream.results.reader import ResultsReader, read_results
 
 pytestmark = pytest.mark.system
 
@@ -103,3 +105,70 @@ def test_a_folder_that_cannot_be_made_starts_nothing(tmp_path: Path, locstream: 
     assert run.finish() == 1
     assert "cannot be made" in run.err
     assert "nothing was started" in run.err
+
+
+def test_a_disk_that_can_only_be_read_starts_nothing(
+    small_disk: Path, tmp_path: Path, locstream: Callable[..., object]
+) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    run = locstream("run", settings(tmp_path, small_disk, reserve_mb=1))
+    assert run.finish() == 1
+    assert "cannot be written" in run.err
+    assert "nothing was started" in run.err
+    assert "Traceback" not in run.err
+    assert list(small_disk.iterdir()) == []
+
+
+@pytest.fixture
+def removable_disk(tmp_path: Path) -> Iterator[tuple[Path, Callable[[], None]]]:
+    """Return where a disk of 64 MB is mounted, and a function that mounts it again once it is gone."""
+    if os.geteuid() != 0 or shutil.which("mkfs.ext4") is None:
+        pytest.skip("a disk can be made and mounted by root only, with mkfs.ext4")
+    image, mount = tmp_path / "image", tmp_path / "removable"
+    mount.mkdir()
+    with image.open("wb") as file:
+        file.truncate(64 * MB)
+    subprocess.run(["mkfs.ext4", "-q", "-F", "-m", "0", str(image)], check=True)
+
+    def plug_in() -> None:
+        mounted = subprocess.run(["mount", "-o", "loop", str(image), str(mount)], capture_output=True)
+        if mounted.returncode:
+            pytest.skip(f"no disk can be mounted here: {mounted.stderr.decode().strip()}")
+
+    plug_in()
+    yield mount, plug_in
+    subprocess.run(["umount", str(mount)], check=False, capture_output=True)
+
+
+def test_a_disk_that_is_unmounted_stops_the_run_and_has_what_was_reported_once_it_is_back(
+    removable_disk: tuple[Path, Callable[[], None]],
+    tmp_path: Path,
+    locstream: Callable[..., object],
+    wait_until: Callable[..., None],
+) -> None:
+    mount, plug_in = removable_disk
+    folder = mount / "cell"
+    run = locstream("run", settings(tmp_path, folder, reserve_mb=1))
+    wait_until(lambda: published(folder) > 100, what="a hundred frames")
+    seen = published(folder)
+    subprocess.run(["umount", "-l", str(mount)], check=True)
+    assert run.finish() == 1
+    assert "its disk was unmounted or removed" in run.err
+    assert run.err.count("Next:") == 1, "one message, not what comes of it as well"
+    assert "Traceback" not in run.err
+    assert list(mount.iterdir()) == [], "nothing is left where the disk was"
+    plug_in()
+    recover = locstream("recover", folder)
+    assert recover.finish() == 0, recover.err
+    results = read_results(folder / "cell_locs.hdf5")
+    assert results.frames["frame"].tolist() == list(range(len(results.frames)))
+    assert len(results.frames) >= seen, "what was seen as committed is there"
+    with tifffile.TiffFile(folder / "cell.ome.tif") as stack:
+        assert len(stack.pages) == len(results.frames)
+
+
+def published(folder: Path) -> int:
+    """Return how many frames the growing results file holds: these and no others are published."""
+    with contextlib.suppress(ResultsError), ResultsReader(folder / "cell.live.h5") as reader:
+        return reader.n_frames
+    return 0

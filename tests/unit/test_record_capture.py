@@ -62,8 +62,8 @@ def context() -> Iterator[zmq.Context[zmq.Socket[bytes]]]:
 def take_all(capture: Capture) -> list[int]:
     numbers = []
     while not capture.finished:
-        capture.doorbell.poll(50)
-        capture.answer_doorbell()
+        capture.doorbell.socket.poll(50)
+        capture.doorbell.answer()
         while (frame := capture.take()) is not None:
             numbers.append(frame.number)
     return numbers
@@ -131,7 +131,7 @@ def test_a_source_that_cannot_start_says_so_itself(context: zmq.Context[zmq.Sock
 def test_the_doorbell_rings(context: zmq.Context[zmq.Socket[bytes]]) -> None:
     capture = Capture(ListSource(1), context)
     capture.start()
-    assert capture.doorbell.poll(5000)
-    capture.answer_doorbell()
+    assert capture.doorbell.socket.poll(5000)
+    capture.doorbell.answer()
     assert take_all(capture) == [0]
     capture.close()

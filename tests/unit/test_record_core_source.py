@@ -15,6 +15,7 @@ from locstream.stacks.source import Frame
 from locstreamd.record import core_source
 from locstreamd.record.core_source import CoreSource
 from locstreamd.record.micromanager import MicroManagerOptions, open_micromanager
+from locstreamd.record.restarts import CameraStoppedError
 from record_cameras import (
     DEMO_CFG,
     HEIGHT,
@@ -347,7 +348,8 @@ def test_a_region_set_while_recording_is_a_fault(demo: CoreSource) -> None:
     read_some(demo, 2)
     demo._core.setROI(0, 0, 64, 64)
     _, error = drain(demo)
-    assert "nobody asked" in error.what
+    assert "somebody changed the region from 256 × 256 px" in error.what
+    assert not isinstance(error, CameraStoppedError), "a camera that is set to something else is not started again"
 
 
 def test_an_exception_in_a_python_camera_is_told_with_its_own_words() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from locstream.errors import ConfigError, SourceError
 from locstream.stacks.source import SourceInfo
@@ -15,6 +17,7 @@ SERIAL_NUMBER_PROPERTIES = ("serialnumber", "cameraserialnumber", "serialno", "s
 """How adapters call it, in lower case without spaces and signs; the first that exists is taken."""
 NAME_PROPERTY = "CameraName"
 INTERVAL_PROPERTY = "ActualInterval-ms"
+BINNING_PROPERTY = "Binning"
 
 
 def load(core: CMMCorePlus, config_file: Path, log_file: Path | None = None) -> None:
@@ -155,6 +158,46 @@ def set_exposure(core: CMMCorePlus, exposure_ms: float) -> list[str]:
     if abs(taken_ms - exposure_ms) <= 0.01 * exposure_ms:
         return []
     return [f"exposure_ms: {exposure_ms:g} ms was asked for, the camera uses {taken_ms:g} ms"]
+
+
+class CameraState(NamedTuple):
+    """What must not change while frames are recorded; None where the camera does not say."""
+
+    region: tuple[int, int, int, int] | None
+    """First column and row, columns and rows, px."""
+    exposure_ms: float | None
+    binning: str | None
+
+    def changed_to(self, other: CameraState) -> str:
+        """Say what is different in another state; "" where nothing is, or one of them does not say."""
+        found = []
+        if self.region is not None and other.region is not None and self.region != other.region:
+            found.append(f"the region from {_region(self.region)} to {_region(other.region)}")
+        before_ms, now_ms = self.exposure_ms, other.exposure_ms
+        if before_ms is not None and now_ms is not None and not math.isclose(before_ms, now_ms, rel_tol=1e-3):
+            found.append(f"the exposure from {before_ms:g} ms to {now_ms:g} ms")
+        if self.binning is not None and other.binning is not None and self.binning != other.binning:
+            found.append(f"the binning from {self.binning} to {other.binning}")
+        return " and ".join(found)
+
+
+def state_of(core: CMMCorePlus) -> CameraState:
+    """Return how the core's camera is set at this moment."""
+    region, exposure_ms, binning = None, None, None
+    label = core.getCameraDevice()
+    with suppress(*CORE_ERRORS):
+        x, y, width, height = core.getROI()
+        region = (x, y, width, height)
+    with suppress(*CORE_ERRORS):
+        exposure_ms = core.getExposure()
+    with suppress(*CORE_ERRORS, KeyError):  # the cache: reading it disturbs no camera
+        if core.hasProperty(label, BINNING_PROPERTY):
+            binning = core.getPropertyFromCache(label, BINNING_PROPERTY)
+    return CameraState(region, exposure_ms, binning)
+
+
+def _region(region: tuple[int, int, int, int]) -> str:
+    return f"{region[2]} × {region[3]} px at column {region[0]}, row {region[1]}"
 
 
 def describe(core: CMMCorePlus) -> SourceInfo:

@@ -9,6 +9,8 @@ import zmq
 
 from locstream.errors import LocstreamError
 from locstream.stacks.source import Frame, FrameSource
+from locstreamd.record.doorbell import Doorbell
+from locstreamd.record.restarts import CameraStoppedError, Restarts
 
 READ_TIMEOUT_S = 0.05
 HANDOVER_TIMEOUT_S = 0.1
@@ -30,25 +32,21 @@ class Capture:
         The context of the acquisition; a wake-up is sent on `doorbell` whenever a frame is waiting.
     capacity
         Frames that may wait in the queue.
+    restarts
+        How often a camera that stops unasked is started again.
     """
 
-    def __init__(self, source: FrameSource, context: zmq.Context[zmq.Socket[bytes]], capacity: int = 64) -> None:
+    def __init__(
+        self, source: FrameSource, context: zmq.Context[zmq.Socket[bytes]], capacity: int = 64, restarts: int = 0
+    ) -> None:
         self.source = source
         self.fault: LocstreamError | None = None
         self._queue: queue.Queue[Frame] = queue.Queue(capacity)
         self._stop = threading.Event()
         self._abandon = threading.Event()
+        self.restarts = Restarts(source, restarts, self._stop)
         self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
-        self.doorbell = context.socket(zmq.PULL)
-        self.doorbell.rcvhwm = 1
-        self.doorbell.linger = 0
-        address = f"inproc://capture-{id(self)}"
-        self.doorbell.bind(address)
-        # Made here, used by the thread: should that never come back from a driver, it can still be closed.
-        self._bell = context.socket(zmq.PUSH)
-        self._bell.sndhwm = 1
-        self._bell.linger = 0
-        self._bell.connect(address)
+        self.doorbell = Doorbell(context)
 
     def start(self) -> None:
         """Start the source, then the thread. Raises what the source raises."""
@@ -81,11 +79,6 @@ class Capture:
         """Frames that may wait in the queue."""
         return self._queue.maxsize
 
-    def answer_doorbell(self) -> None:
-        """Take the wake-ups that have been rung."""
-        while self.doorbell.poll(0):
-            self.doorbell.recv()
-
     def close(self) -> None:
         """End the thread, dropping what nobody took, and give the source back.
 
@@ -97,7 +90,6 @@ class Capture:
             self._thread.join(timeout=PATIENCE_S)
         if not self._thread.is_alive():
             self.source.close()
-        self._bell.close()
         self.doorbell.close()
 
     def _run(self) -> None:
@@ -113,9 +105,17 @@ class Capture:
             if self._stop.is_set() and not stopped:
                 self.source.stop()
                 stopped = True
-            frame = self.source.read(READ_TIMEOUT_S)
+            frame = self._read()
             if frame is not None:
+                self.restarts.see(frame)
                 self._hand_over(frame)
+
+    def _read(self) -> Frame | None:
+        try:
+            return self.source.read(READ_TIMEOUT_S)
+        except CameraStoppedError as fault:
+            self.restarts.after(fault)
+            return None
 
     def _hand_over(self, frame: Frame) -> None:
         while not self._abandon.is_set():
@@ -127,6 +127,6 @@ class Capture:
             return
 
     def _ring(self) -> None:
-        """Wake the acquisition loop; a bell that rings already is enough."""
-        if not self._abandon.is_set() and self._bell.poll(0, zmq.POLLOUT):
-            self._bell.send(b"", zmq.NOBLOCK)
+        """Wake the acquisition loop, while there is somebody to wake."""
+        if not self._abandon.is_set():
+            self.doorbell.ring()

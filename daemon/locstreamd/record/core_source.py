@@ -11,10 +11,12 @@ import numpy.typing as npt
 
 from locstream.errors import SourceError
 from locstream.stacks.source import Frame, Image, SourceInfo
-from locstreamd.record.camera_setup import one_line
+from locstreamd.record.camera_setup import CameraState, one_line, state_of
 from locstreamd.record.camera_thread import CameraThreadWatch
 from locstreamd.record.frame_tags import IMAGE_NUMBER, FrameClock, FrameNumbers
 from locstreamd.record.mmcore import CORE_ERRORS, CMMCorePlus, Metadata, is_python_camera, release
+from locstreamd.record.pace import Pace
+from locstreamd.record.restarts import CameraStoppedError, Gap
 
 OPEN_ENDED = 2**31 - 1
 """Frames to ask the camera for: as many as a C ``long`` holds on every system."""
@@ -24,6 +26,8 @@ POLL_S = 0.5e-3
 """The core has no blocking pop."""
 RUNNING_CHECK_S = 0.05
 """How often an idle camera is asked whether it still runs; some adapters ask the hardware."""
+STATE_CHECK_S = 1.0
+"""How often region, exposure and binning are held to those at the start."""
 
 
 class State(Enum):
@@ -35,6 +39,8 @@ class State(Enum):
     """Stopped when asked to; frames may be queued."""
     FULL = auto()
     """Stopped by the source because the buffer was filling up; frames are queued."""
+    CHANGED = auto()
+    """Stopped by the source because the camera was set to something else; frames are queued."""
     ENDED = auto()
 
 
@@ -61,6 +67,11 @@ class CoreSource:
         Metadata tag by which frames are numbered, see `FrameNumbers`.
     paced
         False for a camera that waits for its frames to be taken.
+
+    Attributes
+    ----------
+    gap
+        What lies between the last two sequences, once the first frame of the second was read; None before.
     """
 
     def __init__(
@@ -73,6 +84,7 @@ class CoreSource:
         paced: bool = True,
     ) -> None:
         self.paced = paced
+        self.gap: Gap | None = None
         self._core = core
         self._info = info
         self._buffer_mb = buffer_mb
@@ -84,7 +96,11 @@ class CoreSource:
         self._taken = 0
         self._complaint = ""
         self._overwritten = ""
-        self._next_check_s = 0.0
+        self._next_check_s = self._next_state_check_s = 0.0
+        self._set_at_start: CameraState | None = None
+        self._changed = ""
+        self._pace = Pace()
+        self._goes_on = False
         self._closed = False
 
     @property
@@ -122,7 +138,33 @@ class CoreSource:
                 f"the camera {camera} does not start: {one_line(error)}",
                 todo=f"see that no other program uses it, and that there is memory for its {self._buffer_mb:,.0f} MB",
             ) from error
+        self._set_at_start = state_of(self._core)  # only now: some cameras settle their exposure when they start
         self._capacity = self._core.getBufferTotalCapacity()
+        self._state = State.RUNNING
+
+    def restart(self) -> None:
+        """Start the sequence again after it has stopped unasked.
+
+        Frame numbers go on: what is missing is counted by the camera's driver where it counts on, else reckoned from
+        the time that has passed, see `gap`.
+
+        Raises
+        ------
+        SourceError
+            The camera refuses.
+        """
+        with suppress(*CORE_ERRORS):  # some say that they run although their buffer has overflowed
+            self._stop_camera()
+        self._watch.message = self._complaint = self._overwritten = ""
+        self._clock.begin_again()
+        self._goes_on = True
+        try:
+            self._core.startSequenceAcquisition(OPEN_ENDED, 0, True)
+        except CORE_ERRORS as error:
+            raise SourceError(
+                f"the camera {self._info.camera} does not start again: {one_line(error)}", safe=self._what_is_safe()
+            ) from error
+        self._next_check_s = 0.0
         self._state = State.RUNNING
 
     def read(self, timeout_s: float) -> Frame | None:
@@ -130,12 +172,14 @@ class CoreSource:
 
         Raises
         ------
+        CameraStoppedError
+            The camera stopped by itself; everything that was queued has been returned before.
         SourceError
-            The camera stopped by itself; everything that was queued has been returned before. Or its
-            frames are not in order, or not of the announced shape.
+            Its frames are not in order or not of the announced shape, or it was set to something else meanwhile.
         """
         deadline = time.monotonic() + timeout_s
         while not self.exhausted:
+            self._check_state()
             if queued := self._core.getRemainingImageCount():
                 return self._pop(queued)
             if not self._is_running() and not self._core.getRemainingImageCount():
@@ -168,7 +212,7 @@ class CoreSource:
             clean = False
         # a camera that had stopped by itself before is still a fault: `read` tells it when the queue is empty
         if clean and not self._core.isBufferOverflowed():
-            self._state = State.STOPPED
+            self._state = State.CHANGED if self._has_changed() else State.STOPPED
 
     def close(self) -> None:
         """Stop the camera and unload it. Safe to call twice."""
@@ -204,7 +248,7 @@ class CoreSource:
         try:
             return self._frame(pixels, tags)
         except SourceError as error:
-            raise self._ended(f"{self._info.camera}: {error.what}", error.todo) from error
+            raise self._ended(f"{self._info.camera}: {error.what}", error.todo, SourceError) from error
 
     def _may_be_overwritten(self) -> bool:
         """Say whether the camera can have come round to the place of the frame just popped."""
@@ -214,14 +258,28 @@ class CoreSource:
 
     def _frame(self, pixels: npt.NDArray[np.generic], tags: Metadata) -> Frame | None:
         image = self._as_announced(pixels)
-        number = self._numbers.next(tags)
+        time_s = self._clock.time_s(tags)
+        number = self._number(tags, time_s)
         planned = self._info.frames
         if planned is not None and number >= planned - 1:
-            self._halt(State.ENDED)
+            self._halt(State.CHANGED if self._has_changed() else State.ENDED)
             if number >= planned:
                 return None
         self._taken += 1
-        return Frame(number, self._clock.time_s(tags), image)
+        return Frame(number, time_s, image)
+
+    def _number(self, tags: Metadata, time_s: float) -> int:
+        """Return the number of a frame, which goes on behind the gap where the camera was started again."""
+        if self._goes_on:
+            self._goes_on = False
+            usual_ms = self._info.interval_ms or self._info.exposure_ms
+            missing = self._pace.missing_before(time_s, usual_ms / 1000 if usual_ms else None) if self.paced else None
+            self.gap = self._numbers.go_on(tags, missing)
+            self._pace.begin_again()
+        else:
+            self._numbers.next(tags)
+        self._pace.see(self._numbers.last, time_s)
+        return self._numbers.last
 
     def _as_announced(self, pixels: npt.NDArray[np.generic]) -> Image:
         announced = self._info.height, self._info.width
@@ -231,6 +289,20 @@ class CoreSource:
                 todo="leave region, binning and pixel type alone while recording",
             )
         return pixels.astype(np.uint16, copy=False)
+
+    def _check_state(self) -> None:
+        """Look now and then whether the camera is still set as at the start; where not, have it stop."""
+        if self._state is not State.RUNNING or time.monotonic() < self._next_state_check_s:
+            return
+        self._next_state_check_s = time.monotonic() + STATE_CHECK_S
+        if self._has_changed():
+            self._halt(State.CHANGED)
+
+    def _has_changed(self) -> bool:
+        """Say whether region, exposure or binning are others than at the start."""
+        if not self._changed and self._set_at_start is not None:
+            self._changed = self._set_at_start.changed_to(state_of(self._core))
+        return bool(self._changed)
 
     def _is_running(self) -> bool:
         if self._state is not State.RUNNING:
@@ -251,6 +323,14 @@ class CoreSource:
 
     def _fault(self) -> SourceError:
         """Return why the camera stopped unasked."""
+        if self._has_changed():
+            return self._ended(
+                f"{self._info.camera}: while frames were recorded somebody changed {self._changed}; "
+                f"the camera was stopped after {self._taken:,} frames, of which those of the last second or so may "
+                "have been taken with the new settings",
+                "leave region, exposure and binning alone while recording, and start a new acquisition",
+                SourceError,
+            )
         stopped = f"{self._info.camera}: the camera stopped after {self._taken:,} frames"
         if complaint := self._watch.message or self._complaint:
             return self._ended(f"{stopped}: {complaint}", "this is what the camera's own code says")
@@ -265,9 +345,9 @@ class CoreSource:
             "look at the camera's power, cable and temperature; Micro-Manager's log (log_file) may say more",
         )
 
-    def _ended(self, what: str, todo: str) -> SourceError:
+    def _ended(self, what: str, todo: str, kind: type[SourceError] = CameraStoppedError) -> SourceError:
         self._state = State.ENDED
-        return SourceError(what, safe=self._what_is_safe(), todo=todo)
+        return kind(what, safe=self._what_is_safe(), todo=todo)
 
     def _what_is_safe(self) -> str:
         return f"the {self._taken:,} frames that the camera delivered before were all read"

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from locstream.errors import SourceError
 from locstreamd.record.mmcore import Metadata
+from locstreamd.record.restarts import Gap
 
 IMAGE_NUMBER = "ImageNumber"
 ELAPSED = "ElapsedTime-ms"
@@ -26,7 +27,9 @@ class FrameNumbers:
     def __init__(self, tag: str = "") -> None:
         self.last = -1
         self._tag = tag or IMAGE_NUMBER
+        self._counts_on = bool(tag)
         self._zero: int | None = None if tag else 0
+        self._first = self._zero
 
     def next(self, tags: Metadata) -> int:
         """Return the number of the next frame.
@@ -36,15 +39,9 @@ class FrameNumbers:
         SourceError
             The tag is missing, is not a number, or does not go up.
         """
-        if self._tag not in tags or not (text := tags[self._tag].strip()).isdecimal():
-            given = f"says {tags[self._tag]!r}" if self._tag in tags else "is missing"
-            raise SourceError(
-                f"the tag {self._tag!r}, by which frames are to be numbered, {given}",
-                todo=f"give as frame_counter one of {', '.join(sorted(tags))}, or leave it out",
-            )
-        count = int(text)
+        count = self._count(tags)
         if self._zero is None:
-            self._zero = count
+            self._zero = self._first = count
         number = count - self._zero
         if number <= self.last:
             raise SourceError(
@@ -53,6 +50,44 @@ class FrameNumbers:
             )
         self.last = number
         return number
+
+    def go_on(self, tags: Metadata, missing: int | None) -> Gap:
+        """Number the first frame of a sequence that was started again; it becomes `last`.
+
+        The core counts every sequence from 0. A driver may count on, which then says how many frames are missing;
+        else the time that has passed has to.
+
+        Parameters
+        ----------
+        tags
+            Of that frame.
+        missing
+            Frames that would have come meanwhile, by the time that has passed; None where that is not known.
+
+        Raises
+        ------
+        SourceError
+            The tag is missing or is not a number.
+        """
+        count = self._count(tags)
+        if self._counts_on and self._zero is not None and count - self._zero > self.last:
+            gap = Gap(count - self._zero - self.last - 1, counted=True)
+        else:
+            self._first = count if self._first is None else self._first
+            lost_again = max(0, count - self._first)
+            gap = Gap(max(missing, lost_again) if missing is not None else lost_again or None, counted=False)
+            self._zero = count - (self.last + 1 + (gap.missing or 0))
+        self.last = count - self._zero
+        return gap
+
+    def _count(self, tags: Metadata) -> int:
+        if self._tag not in tags or not (text := tags[self._tag].strip()).isdecimal():
+            given = f"says {tags[self._tag]!r}" if self._tag in tags else "is missing"
+            raise SourceError(
+                f"the tag {self._tag!r}, by which frames are to be numbered, {given}",
+                todo=f"give as frame_counter one of {', '.join(sorted(tags))}, or leave it out",
+            )
+        return int(text)
 
 
 class FrameClock:
@@ -66,6 +101,10 @@ class FrameClock:
 
     def __init__(self) -> None:
         self._zero_s: float | None = None
+
+    def begin_again(self) -> None:
+        """Take the wall time anew at the next frame: what has elapsed is counted from the start of a sequence."""
+        self._zero_s = None
 
     def time_s(self, tags: Metadata) -> float:
         """Return the time of a frame; the computer's, where nothing sensible is noted."""

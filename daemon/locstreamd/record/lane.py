@@ -14,6 +14,7 @@ from locstreamd.record.capture import Capture
 from locstreamd.record.frame_index import FrameIndex
 from locstreamd.record.intervals import IntervalWatch
 from locstreamd.record.recording import Recording
+from locstreamd.record.restarts import CameraEvent
 
 FRAMES_A_TURN = 64
 
@@ -27,15 +28,17 @@ class RecordLane:
         Where frames come from; started and closed here.
     context
         The context of the acquisition.
+    restarts
+        How often a camera that stops unasked is started again.
     """
 
-    def __init__(self, source: FrameSource, context: zmq.Context[zmq.Socket[bytes]]) -> None:
+    def __init__(self, source: FrameSource, context: zmq.Context[zmq.Socket[bytes]], restarts: int = 0) -> None:
         self.index = FrameIndex()
         self.intervals = IntervalWatch()
         self._disk_fault: LocstreamError | None = None
         self._context = context
         self._source = source
-        self._capture = Capture(source, context)
+        self._capture = Capture(source, context, restarts=restarts)
         self._recording: Recording | None = None
         self._reread: Callable[[int], Image] | None = None
         self._given_up = False
@@ -61,7 +64,7 @@ class RecordLane:
     @property
     def sockets(self) -> list[zmq.Socket[bytes]]:
         """Sockets that say when there is something to do."""
-        return [self._capture.doorbell] + ([self._recording.socket] if self._recording is not None else [])
+        return [self._capture.doorbell.socket] + ([self._recording.socket] if self._recording is not None else [])
 
     @property
     def finished(self) -> bool:
@@ -97,6 +100,21 @@ class RecordLane:
     def recorder_deaths(self) -> int:
         """How often the recorder has died and another has taken over."""
         return 0 if self._recording is None else self._recording.deaths
+
+    @property
+    def busy_s(self) -> float:
+        """Time that was spent writing the stack, s."""
+        return 0.0 if self._recording is None else self._recording.busy_s
+
+    @property
+    def camera_restarts(self) -> int:
+        """How often the camera was started again."""
+        return self._capture.restarts.used
+
+    def camera_events(self) -> list[CameraEvent]:
+        """Return what has happened to the camera since the last call."""
+        events = self._capture.restarts.events
+        return [events.popleft() for _ in range(len(events))]
 
     @property
     def queues(self) -> tuple[Queue, ...]:
@@ -138,7 +156,7 @@ class RecordLane:
 
     def listen(self) -> None:
         """Hear the recorder out; a disk that fails stops the camera, and what is written stays."""
-        self._capture.answer_doorbell()
+        self._capture.doorbell.answer()
         if self._recording is None or self._disk_fault is not None:
             return
         try:

@@ -52,6 +52,10 @@ class MicroManagerOptions(Settings):
     frame_counter: str = ""
     """Metadata tag in which the camera's driver counts frames, for example PVCAM-FMD-FrameNr. With it, frames lost
     before they reach Micro-Manager are seen; without it, only those lost in Micro-Manager."""
+    restarts: int = Field(0, ge=0, le=1000)
+    """How often the camera is started again where it stops unasked (its buffer was full, it reports an error, the link
+    was lost for a moment), before the run ends as faulted. Frame numbers go on behind the gap; how many frames are
+    missing is counted by frame_counter where that counts on, else estimated from the time, and noted as an event."""
     buffer_mb: int = Field(1000, ge=1)
     """Memory for frames that wait to be taken, MB: 1.2 s of 2048 × 2048 px at 100 frames per second. All of it is
     taken when the camera starts, which then takes about 0.3 s per 1000 MB; a quarter of the computer's memory at

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -66,10 +67,11 @@ class Ready(Report, frozen=True, kw_only=True, tag="ready"):
 
 
 class Written(Report, frozen=True, kw_only=True, tag="written"):
-    """Frame `index` is complete on disk; its pixels begin at `offset_bytes`."""
+    """Frame `index` is complete on disk after `busy_s` of writing; its pixels begin at `offset_bytes`."""
 
     index: int
     offset_bytes: int
+    busy_s: float = 0.0
 
 
 class Closed(Report, frozen=True, kw_only=True, tag="closed"):
@@ -111,7 +113,9 @@ def serve(socket: zmq.Socket[bytes], parent: int) -> None:
                     socket.send_multipart(pack(Ready()))
                 case Page() if writer is not None and order.index == writer.pages and len(buffers) == 1:
                     image = np.frombuffer(buffers[0], np.uint16).reshape(shape)
-                    report(socket, writer.append(image, order.number, order.time_s))
+                    began = time.monotonic()
+                    page = writer.append(image, order.number, order.time_s)
+                    report(socket, page, time.monotonic() - began)
                 case Close() if writer is not None:
                     writer.close()
                     socket.send_multipart(pack(Closed(pages=writer.pages)))
@@ -132,9 +136,9 @@ def open_stack(order: Open) -> tuple[LiveStackWriter, list[PageWritten]]:
     return LiveStackWriter.resume(path, order.height, order.width, fsync=order.fsync, after=after)
 
 
-def report(socket: zmq.Socket[bytes], page: PageWritten) -> None:
-    """Say that a page is complete on disk."""
-    socket.send_multipart(pack(Written(index=page.index, offset_bytes=page.offset_bytes)))
+def report(socket: zmq.Socket[bytes], page: PageWritten, busy_s: float = 0.0) -> None:
+    """Say that a page is complete on disk, and how long that took."""
+    socket.send_multipart(pack(Written(index=page.index, offset_bytes=page.offset_bytes, busy_s=busy_s)))
 
 
 def main() -> int:

@@ -18,9 +18,9 @@ from locstream.errors import LocstreamError
 from locstream.stacks.live import read_page
 from locstream.stacks.source import Image
 from locstream.stream.wire import Buffer, pack
+from locstreamd.child_process import DEATHS, WITHIN_S, ChildProcess
 from locstreamd.record.frame_index import FrameIndex
 from locstreamd.record.recorder import REPORTS, Close, Closed, Failed, Here, Open, Page, Ready, Written
-from locstreamd.record.recorder_process import DEATHS, WITHIN_S, RecorderProcess
 
 log = logging.getLogger("locstream")
 
@@ -54,6 +54,8 @@ class Recording:
     ----------
     pages
         Number of pages of the stack once it is closed, None before.
+    busy_s
+        Time that recorders have spent writing, s.
 
     Raises
     ------
@@ -75,6 +77,7 @@ class Recording:
     ) -> None:
         self.path = path
         self.pages: int | None = None
+        self.busy_s = 0.0
         self._shape = (height, width)
         self._fsync = fsync
         self._index = index
@@ -86,7 +89,7 @@ class Recording:
         self.socket.router_mandatory = True
         self.socket.sndhwm = self.socket.rcvhwm = 0  # bounded by `full`, not by dropping
         self.socket.bind(endpoint)
-        self._process = RecorderProcess(endpoint)
+        self._process = ChildProcess("locstreamd.record.recorder", "recorder", endpoint)
         try:
             self._wait_until_ready()
         except BaseException:
@@ -190,6 +193,7 @@ class Recording:
                 case Written() if report.index == self._index.written:  # else it was reported before
                     self._index.note_written(report.offset_bytes)
                     self._held.popleft()
+                    self.busy_s += report.busy_s
                 case Closed():
                     self.pages = report.pages
                 case Failed():

@@ -6,6 +6,7 @@ import os
 import shutil
 import time
 from contextlib import ExitStack
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -35,6 +36,7 @@ class Desk:
 
     def __init__(self, identity: str, settings: StreamSettings) -> None:
         self._identity = identity
+        self._announced: Path | None = None
         self._started_s = time.time()
         with ExitStack() as stack:
             self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -45,7 +47,10 @@ class Desk:
             self.control = ControlSocket(self.context, self.endpoint("control"))
             stack.callback(self.control.close)
             endpoints = [self.endpoint("stream")] + ([settings.listen] if settings.listen else [])
-            self.publisher = Publisher(self.context, endpoints, settings.high_water_mark)
+            link = self.endpoint("publish")
+            self.publisher = Publisher(
+                self.context, endpoints, settings.high_water_mark, link, [self.endpoint("history")]
+            )
             stack.callback(self.publisher.close)
             self._closing = stack.pop_all()
 
@@ -62,12 +67,19 @@ class Desk:
             started_s=self._started_s,
             control=self.endpoint("control"),
             stream=self.endpoint("stream"),
+            history=self.endpoint("history"),
         )
-        path = publish_connection(connection)
-        self._closing.callback(path.unlink, missing_ok=True)
+        self._announced = publish_connection(connection)
+
+    def hang_up(self) -> None:
+        """Be found no more and answer nothing; those who follow may still fetch rows until `close`."""
+        if self._announced is not None:
+            self._announced.unlink(missing_ok=True)
+        self.control.close()
 
     def close(self) -> None:
         """Close the sockets and remove what was announced. Safe to call twice."""
+        self.hang_up()
         self._closing.close()
 
     def __enter__(self) -> Self:

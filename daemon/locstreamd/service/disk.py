@@ -1,4 +1,4 @@
-"""Room on the disk: checked before the start against the planned frames, and watched while acquiring."""
+"""The disk: its room is checked before the start against the planned frames, room and presence while acquiring."""
 
 from __future__ import annotations
 
@@ -28,6 +28,8 @@ class DiskGuard:
     def __init__(self, folder: Path, reserve_mb: int) -> None:
         self._folder = folder
         self._reserve_mb = reserve_mb
+        self._began_in: tuple[int, int] | None = None
+        self._began_in = self._place()
 
     @property
     def free_mb(self) -> float:
@@ -36,6 +38,20 @@ class DiskGuard:
             return shutil.disk_usage(self._folder).free / MB
         except OSError:  # a share that hiccups is no full disk
             return math.inf
+
+    @property
+    def gone(self) -> bool:
+        """True where something else, or nothing, lies where the folder was: its disk was unmounted."""
+        return self._began_in is not None and self._place() != self._began_in
+
+    def _place(self) -> tuple[int, int] | None:
+        try:
+            found = self._folder.stat()
+        except FileNotFoundError:
+            return None
+        except OSError:  # a share that hiccups is not gone
+            return self._began_in
+        return found.st_dev, found.st_ino
 
     def check_before(self, info: SourceInfo, *, recorded: bool) -> None:
         """See that the planned frames fit.
@@ -62,7 +78,14 @@ class DiskGuard:
             )
 
     def fault(self) -> LocstreamError | None:
-        """Return what to stop with once the reserve is reached, None while there is room."""
+        """Return what to stop with once the reserve is reached or the disk is gone; None while all is well."""
+        if self.gone:
+            return LocstreamError(
+                f"{self._folder} is not the folder any more in which the run began: its disk was unmounted or removed; "
+                "the camera was stopped",
+                safe="what had been written by then is on that disk",
+                todo=f"mount it again in the same place, then run `locstream recover {self._folder}`",
+            )
         free_mb = self.free_mb
         if free_mb >= self._reserve_mb:
             return None

@@ -8,6 +8,7 @@ from typing import Literal
 
 from locstream.errors import LocstreamError
 from locstream.results.ledger import LedgerSnapshot
+from locstream.stream.quality import Quality
 from locstream.stream.stages import Stages
 
 
@@ -40,6 +41,8 @@ class Outcome:
         How long the source gave frames, s; fitting took from `started_s` to `finished_s`.
     stages
         What each stage had done at the end, with the latencies.
+    quality
+        How well the last fits described what the camera saw.
     warnings
         Sentences for the user.
     """
@@ -52,6 +55,7 @@ class Outcome:
     finished_s: float
     acquiring_s: float
     stages: Stages
+    quality: Quality
     warnings: tuple[str, ...]
 
     @property

@@ -18,20 +18,24 @@ from locstream.bundle.finish import Ending, finish_run, finish_stack
 from locstream.bundle.run_lock import RunLock
 from locstream.bundle.summary import Summary, summary_text
 from locstream.calibration.camera import CameraCalibration
-from locstream.errors import LocstreamError
+from locstream.errors import ConfigError, LocstreamError
+from locstream.fitting.gaussian import LANES
 from locstream.results.final import finalize
 from locstream.results.header import ResultsHeader
 from locstream.stacks.source import FrameSource, Image
 from locstream.stream.messages import Status
+from locstream.upload.hook import queue_if_asked
 from locstreamd.record.simulated import SimulatedSource
 from locstreamd.service.acquisition import Acquisition
 from locstreamd.service.cameras import Fallback, calibration_for
 from locstreamd.service.config import Config
+from locstreamd.service.depth import Fit, fit_for
 from locstreamd.service.desk import Desk
 from locstreamd.service.disk import DiskGuard
 from locstreamd.service.live_line import LiveLine
 from locstreamd.service.metrics import metrics
 from locstreamd.service.outcome import Outcome
+from locstreamd.view.publisher_process import CATCH_UP_S
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 STOPPING = b"\nthe camera stops; what was taken is still fitted. Again to leave the rest unfitted.\n"
@@ -76,17 +80,20 @@ def run_plan(plan: Plan) -> int:
             show = until_finished.enter_context(metrics(plan.config.metrics))
             prepared = prepare(plan)
             until_finished.enter_context(prepared.lock)
-            outcome = _record(plan, prepared, show)
+            desk = until_finished.enter_context(Desk(prepared.header.acquisition_id, plan.config.stream))
+            outcome = _record(plan, prepared, desk, show)
         finally:
             plan.source.close()
         print(f"finishing the files in {prepared.files.folder} …")
         _finish_and_tell(plan, prepared, outcome)
+        if desk.publisher.subscribers:
+            print(f"those who follow ({desk.publisher.subscribers}) may catch up, {CATCH_UP_S:g} s at most", flush=True)
     if outcome.fault is not None:
         raise outcome.fault
     return 0
 
 
-def _record(plan: Plan, prepared: Prepared, show: Callable[[Status], None]) -> Outcome:
+def _record(plan: Plan, prepared: Prepared, desk: Desk, show: Callable[[Status], None]) -> Outcome:
     """Acquire with a live line in the terminal, until the end, a signal or a fault."""
     line = LiveLine()
 
@@ -96,11 +103,11 @@ def _record(plan: Plan, prepared: Prepared, show: Callable[[Status], None]) -> O
 
     for warning in (*plan.source.info.warnings, *prepared.warnings):
         print(f"warning: {warning}", file=sys.stderr)
-    with Desk(prepared.header.acquisition_id, plan.config.stream) as desk:
-        desk.announce(prepared.files.name)
-        acquisition = acquisition_of(plan, prepared, desk, watch)
-        with _stopping_on_signals(acquisition):
-            outcome = acquire(acquisition, prepared.files)
+    desk.announce(prepared.files.name)
+    acquisition = acquisition_of(plan, prepared, desk, watch)
+    with _stopping_on_signals(acquisition):
+        outcome = acquire(acquisition, prepared.files)
+    desk.hang_up()
     line.end()
     return outcome
 
@@ -110,7 +117,7 @@ def _finish_and_tell(plan: Plan, prepared: Prepared, outcome: Outcome) -> None:
     try:
         print(summary_text(finish(plan, prepared, outcome)))
     except (LocstreamError, KeyboardInterrupt) as error:
-        if outcome.fault is not None:
+        if outcome.fault is not None and error is not outcome.fault:
             print(f"{outcome.fault}\n", file=sys.stderr)
         if isinstance(error, LocstreamError):
             raise
@@ -129,6 +136,7 @@ class Prepared:
     files: RunFiles
     lock: RunLock
     calibration: CameraCalibration
+    fit: Fit
     header: ResultsHeader
     warnings: tuple[str, ...]
 
@@ -143,7 +151,15 @@ def prepare(plan: Plan) -> Prepared:
     """
     config, info = plan.config, plan.source.info
     files = RunFiles(config.acquisition.folder, config.acquisition.name)
-    calibration, warnings = calibration_for(config, info, plan.fallback, plan.pixel_size_nm)
+    calibration, warnings, file = calibration_for(config, info, plan.fallback, plan.pixel_size_nm)
+    fit = fit_for(config, calibration.pixel_size_nm)
+    if fit.options.background != "local":
+        raise ConfigError(
+            f'fit.background = "{fit.options.background}" would be ignored: live, no median over the frames to come is '
+            "known",
+            safe="nothing was started",
+            todo='set background = "local", and run `locstream fit` with it on the recorded stack afterwards',
+        )
     files.prepare()
     recorded = plan.reread is None and config.acquisition.record_stack
     DiskGuard(files.folder, config.results.reserve_mb).check_before(info, recorded=recorded)
@@ -153,10 +169,13 @@ def prepare(plan: Plan) -> Prepared:
         acquisition_id=uuid.uuid4().hex,
         name=files.name,
         started_s=time.time(),
-        fit=config.fit.model_dump(mode="json"),
-        config=config.model_dump(mode="json"),
+        calibration_file=file,
+        astigmatism=fit.astigmatism,
+        lanes=LANES,
+        fit=fit.options.model_dump(mode="json"),
+        config=fit.config.model_dump(mode="json"),
     )
-    return Prepared(files, RunLock(files), calibration, header, tuple(warnings))
+    return Prepared(files, RunLock(files), calibration, fit, header, tuple(warnings))
 
 
 def acquisition_of(plan: Plan, prepared: Prepared, desk: Desk, watch: Callable[[Status], None]) -> Acquisition:
@@ -165,6 +184,7 @@ def acquisition_of(plan: Plan, prepared: Prepared, desk: Desk, watch: Callable[[
         plan.config,
         plan.source,
         prepared.calibration,
+        prepared.fit,
         prepared.files,
         prepared.header,
         desk,
@@ -192,6 +212,8 @@ def finish(plan: Plan, prepared: Prepared, outcome: Outcome) -> Summary:
         The disk refuses; says what is safe and what to do.
     """
     files = prepared.files
+    if outcome.fault is not None and not files.folder.exists():
+        raise outcome.fault  # the disk is gone, and with it all that could be finished
     ledger = outcome.ledger
     fault = outcome.fault.what if outcome.fault is not None else None
     latency = {"committed": outcome.stages.committed, "published": outcome.stages.published}
@@ -201,6 +223,7 @@ def finish(plan: Plan, prepared: Prepared, outcome: Outcome) -> Summary:
         "ledger": ledger.as_dict(),
         "speed": {"acquired_fps": outcome.acquired_fps, "fitted_fps": outcome.fitted_fps},
         "latency": msgspec.to_builtins(latency),
+        "quality": msgspec.to_builtins(outcome.quality),
     }
     finalize(files.live_results, files.results, learned)
     finish_stack(files, plan.source.info)
@@ -218,7 +241,9 @@ def finish(plan: Plan, prepared: Prepared, outcome: Outcome) -> Summary:
         published=outcome.stages.published,
         warnings=(*prepared.warnings, *outcome.warnings),
     )
-    return finish_run(files, plan.source.info, ending, plan.config.render)
+    summary = finish_run(files, plan.source.info, ending, plan.config.render)
+    queue_if_asked(files)
+    return summary
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from locstream.results.ledger import LedgerSnapshot
 from locstream.stream.messages import Reply, Request, Status
 from locstreamd.service.acquisition import Acquisition
 from locstreamd.service.config import Config
+from locstreamd.service.depth import check_lens
 from locstreamd.service.desk import Desk
 from locstreamd.service.live_line import live_text
 from locstreamd.service.load_config import load_config
@@ -243,6 +244,7 @@ class Service:
                 safe="nothing was started",
                 todo="add a [micromanager] table (config/micromanager.toml is an example)",
             )
+        check_lens(config)
         return config
 
     def _reload_config(self) -> None:

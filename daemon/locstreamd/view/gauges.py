@@ -17,13 +17,15 @@ RATE_WINDOW_S = 2.0
 
 
 class Medians(NamedTuple):
-    """What the latest frames held; all 0 where nothing was found."""
+    """What the latest frames held; all 0 where nothing was found, and None where there is no depth."""
 
     per_frame: float = 0.0
     photons: float = 0.0
     background: float = 0.0
     precision_nm: float = 0.0
     sigma_nm: float = 0.0
+    z_nm: float | None = None
+    z_precision_nm: float | None = None
 
 
 class Gauges:
@@ -76,4 +78,10 @@ class Gauges:
             background=float(np.median(table["background"])),
             precision_nm=float(np.median(precision_nm(table))),
             sigma_nm=float(np.median(table["sigma_x_nm"])),
+            z_nm=_median(table, "z_nm"),
+            z_precision_nm=_median(table, "z_uncertainty_nm"),
         )
+
+
+def _median(table: Localizations, column: str) -> float | None:
+    return float(np.median(table[column])) if column in (table.dtype.names or ()) else None

@@ -21,8 +21,10 @@ from locstream import __version__
 from locstream.errors import ConfigError
 from locstream.results.ledger import LedgerSnapshot
 from locstream.stream.messages import Status
+from locstream.stream.quality import Quality
 from locstream.stream.stages import Stages
 
+LOADS = ("live", "delayed", "analysis paused", "from disk")
 STATES = ("idle", "starting", "acquiring", "fitting", "finishing", "done")
 CLIENT_TIMEOUT_S = 5.0
 """A client that asks for nothing for so long is sent away: one is served at a time."""
@@ -54,6 +56,8 @@ class StatusCollector(Collector):
             yield _gauge("disk_free_bytes", "Room on the disk of the acquisition.", status.disk_free_mb * 1e6)
         if status.stages is not None:
             yield from _of_stages(status.stages)
+        if status.quality is not None and status.quality.fits:
+            yield from _of_fits(status.quality)
 
 
 class Endpoint:
@@ -132,6 +136,8 @@ def _of_frames(status: Status) -> Iterator[Metric]:
     yield _counter("frames_suspected_dropped", "Frames that seem to be missing by their times.", status.suspected_drops)
     yield _counter("localizations", "Localizations committed.", status.localizations)
     yield _gauge("workers", "Fit workers that have joined.", status.workers)
+    yield _by("load", "load", "1 for what has given way to keep up, else 0.", {r: r == status.load for r in LOADS})
+    yield _gauge("lag_seconds", "Age of the oldest frame whose result is not on disk.", status.lag_s)
 
 
 def _of_stages(stages: Stages) -> Iterator[Metric]:
@@ -145,7 +151,9 @@ def _of_stages(stages: Stages) -> Iterator[Metric]:
     yield _by("process", "process_deaths", "Processes that died and were replaced.", stages.deaths, CounterMetricFamily)
     yield _by("socket", "messages_rejected", "Messages not understood.", stages.rejected, CounterMetricFamily)
     yield _counter("localizations_left_out", "Rows that no results file may hold.", stages.left_out)
+    yield _counter("camera_restarts", "How often a camera that had stopped was started again.", stages.camera_restarts)
     yield _gauge("subscribers", "Programs that follow the stream.", stages.subscribers)
+    yield _counter("messages_unpublished", "Messages dropped before anybody could get them.", stages.unpublished)
     latency = GaugeMetricFamily(
         "locstream_latency_seconds", "From a frame to its localizations.", labels=["to", "quantile"]
     )
@@ -154,6 +162,22 @@ def _of_stages(stages: Stages) -> Iterator[Metric]:
             latency.add_metric([to, "0.5"], measured.p50_ms / 1000)
             latency.add_metric([to, "0.99"], measured.p99_ms / 1000)
     yield latency
+
+
+def _of_fits(quality: Quality) -> Iterator[Metric]:
+    """Give how well the fits describe what the camera sees."""
+    yield _gauge("fit_chi_square", "Median chi-square per degree of freedom of the latest fits.", quality.chi2)
+    excess = "Share of the latest fits whose chi-square is above its 1 % point."
+    yield _gauge("fit_chi_square_excess_ratio", excess, quality.chi2_excess)
+    if quality.residual_spots:
+        residuals = "What fits leave unexplained beyond chance, in units of the noise, root mean square."
+        yield _gauge("fit_residual_rms", residuals, quality.residual_rms)
+    for name, text, first, now in (
+        ("width", "Median width of the molecules.", quality.width_first_nm, quality.width_now_nm),
+        ("depth", "Median depth of the molecules.", quality.z_first_nm, quality.z_now_nm),
+    ):
+        if first is not None and now is not None:
+            yield _by("when", f"fit_{name}_metres", text, {"start": 1e-9 * first, "now": 1e-9 * now})
 
 
 def _counter(name: str, text: str, value: float) -> Metric:

@@ -1,7 +1,12 @@
-"""Publishes what is committed, to whoever subscribes. Never waits: a slow subscriber loses messages, and can tell."""
+"""The acquisition's side of the publisher: numbers what is committed and hands it over. Never waits for anybody.
+
+Sending, and subscribers with all their queues, are the matter of a process of its own
+(`locstreamd.view.publisher_process`). Where that is not there or too busy, messages are dropped and counted here.
+"""
 
 from __future__ import annotations
 
+import logging
 import time
 
 import msgspec
@@ -9,75 +14,135 @@ import zmq
 
 from locstream.errors import LocstreamError
 from locstream.localizations import Localizations
+from locstream.stream.arrivals import arrived
+from locstream.stream.digest import RowsDigest
 from locstream.stream.messages import (
     TOPIC_END,
-    TOPIC_HELLO,
     TOPIC_LOCALIZATIONS,
     TOPIC_STATUS,
     Batch,
     End,
     Hello,
+    Published,
     Status,
 )
-from locstream.stream.wire import Buffer, Message, pack
+from locstream.stream.wire import Buffer, pack
+from locstreamd.child_process import ChildProcess
+from locstreamd.view.publisher_process import (
+    CATCH_UP_S,
+    LINK_MESSAGES,
+    REPORTS,
+    Close,
+    Failed,
+    Greet,
+    Here,
+    Order,
+    Send,
+    Serve,
+    Serving,
+    Subscribers,
+)
 
-SUBSCRIBE = 1
+log = logging.getLogger("locstream")
+
+START_TIMEOUT_S = 30.0
+STALLED_S = 5.0
+"""A publisher that takes nothing for so long, although something waits for it, is ended and started again."""
 FAREWELL_S = 2.0
 """How long the last message waits for subscribers to read it and leave (libzmq loses it otherwise, issue 4660)."""
+RECONNECT_S = 0.5
+"""How long subscribers have to find a publisher that was started again, before the last message is sent."""
+CLOSE_S = 3.0 + CATCH_UP_S
+WAIT_MS = 50
 
 
 class Publisher:
-    """The XPUB socket of one acquisition after another.
+    """The stream of one acquisition after another.
 
     Parameters
     ----------
     context
         The context of the acquisition.
     endpoints
-        Where to bind; the first is in the connection file.
+        Where subscribers find it; the first, an ipc endpoint, is in the connection file.
     high_water_mark
         Messages that wait for a slow subscriber.
+    link
+        ipc endpoint for the publisher's process to connect to; "" for one beside the first of `endpoints`.
+
+    Attributes
+    ----------
+    hello
+        What is being acquired; None between acquisitions.
+    subscribers
+        Programs that follow.
+    unpublished
+        Messages of this acquisition that were dropped here.
+
+    Raises
+    ------
+    LocstreamError
+        An endpoint cannot be bound, or the process does not start.
     """
 
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], endpoints: list[str], high_water_mark: int) -> None:
+    def __init__(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        endpoints: list[str],
+        high_water_mark: int,
+        link: str = "",
+        history: list[str] | None = None,
+    ) -> None:
+        self._digest = RowsDigest()
+        link = link or f"{endpoints[0]}.link"
         self.hello: Hello | None = None
         self.subscribers = 0
+        self.unpublished = 0
         self._seq = 0
         self._rows = 0
-        self.socket = context.socket(zmq.XPUB)
-        self.socket.sndhwm = high_water_mark
-        self.socket.linger = 1_000
-        self.socket.setsockopt(zmq.XPUB_VERBOSER, 1)  # every subscriber counts, not only the first and the last
-        for endpoint in endpoints:
-            try:
-                self.socket.bind(endpoint)
-            except zmq.ZMQError as error:
-                self.socket.close(linger=0)
-                raise LocstreamError(
-                    f"the localization stream cannot be bound to {endpoint}: {error.strerror}",
-                    safe="nothing was acquired",
-                    todo="another program, perhaps another run, uses it: choose another port for stream.listen",
-                ) from error
+        self._serve = Serve(endpoints=tuple(endpoints), high_water_mark=high_water_mark, history=tuple(history or ()))
+        self._ready = False
+        self._refusal: Failed | None = None
+        self._blocked_since: float | None = None
+        self._back_at = 0.0
+        self._deaths_before = 0
+        self.socket = context.socket(zmq.ROUTER)
+        self.socket.linger = 0
+        self.socket.router_mandatory = True
+        self.socket.sndhwm = LINK_MESSAGES
+        self.socket.bind(link)
+        self._process = ChildProcess("locstreamd.view.publisher_process", "publisher", link)
+        try:
+            self._wait_until_serving()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def deaths(self) -> int:
+        """How often the process has died in this acquisition, and another has taken over."""
+        return self._process.deaths - self._deaths_before
 
     def tend(self) -> None:
-        """Greet who has subscribed, count who has left."""
-        while self.socket.poll(0):
-            event = self.socket.recv()
-            if event[:1] == bytes([SUBSCRIBE]):
-                self.subscribers += 1
-                self._greet()
-            else:
-                self.subscribers = max(0, self.subscribers - 1)
+        """Hear who has subscribed and who has left; where the process has died or hangs, see to another."""
+        self._hear()
+        if self._blocked_since is not None and time.monotonic() - self._blocked_since > STALLED_S:
+            self._process.kill()
+        if (status := self._process.status) is not None:
+            self._hear()
+            self._process.bury()
+            self._ready, self._blocked_since, self.subscribers = False, None, 0
+            why = self._refusal.what if self._refusal is not None else f"status {status}"
+            log.warning("the publisher died (%s) and is started again; the record goes on, viewers miss a moment", why)
+        self._process.tend()
 
     def begin(self, hello: Hello) -> None:
         """Begin an acquisition: its messages are numbered from 0, and everyone is told what comes."""
         self.hello = hello
-        self._seq = self._rows = 0
+        self._seq = self._rows = self.unpublished = 0
+        self._digest = RowsDigest()
+        self._deaths_before = self._process.deaths
         self._greet()
-
-    def _greet(self) -> None:
-        if self.hello is not None:
-            self._send(TOPIC_HELLO, msgspec.structs.replace(self.hello, seq=self._seq))
 
     def batch(self, rows: Localizations, frame_first: int, frame_last: int) -> None:
         """Publish committed rows."""
@@ -90,6 +155,7 @@ class Publisher:
             rows=len(rows),
         )
         self._rows += len(rows)
+        self._digest.add(rows)
         self._send(TOPIC_LOCALIZATIONS, message, rows.tobytes())
 
     def status(self, status: Status) -> None:
@@ -105,16 +171,24 @@ class Publisher:
             frames=frames,
             rows=self._rows,
             message=message,
+            digest=self._digest.hexdigest(),
         )
-        self._send(TOPIC_END, end)
-        self.hello = None
-        deadline = time.monotonic() + FAREWELL_S
-        while self.subscribers and time.monotonic() < deadline:
-            self.socket.poll(50)
+        told, deadline = b"", time.monotonic() + FAREWELL_S
+        while time.monotonic() < deadline:
             self.tend()
+            if told != self._process.identity:  # one that dies with it on its tongue is followed by one that says it
+                if self._ready and time.monotonic() - self._back_at > RECONNECT_S and self._send(TOPIC_END, end):
+                    told = self._process.identity
+            elif not self.subscribers:
+                break
+            self.socket.poll(WAIT_MS)
+        self.hello = None
+        self._greet()
 
     def close(self) -> None:
-        """Close the socket."""
+        """End the process and close the socket."""
+        self._order(Close())
+        self._process.end(patience_s=CLOSE_S if self._ready else 0.0)
         self.socket.close()
 
     @property
@@ -125,5 +199,60 @@ class Publisher:
         self._seq += 1
         return self._seq - 1
 
-    def _send(self, topic: bytes, message: Message, *buffers: Buffer) -> None:
-        self.socket.send_multipart([topic, *pack(message, *buffers)])
+    def _send(self, topic: bytes, message: Published, *buffers: Buffer) -> bool:
+        """Hand a message over; where nobody takes it, count it. Return whether it was taken."""
+        taken = self._order(Send(seq=message.seq), topic, *pack(message, *buffers))
+        self.unpublished += not taken
+        return taken
+
+    def _greet(self) -> None:
+        """Have everybody told what comes, also those who come later."""
+        self._order(Greet(hello=self.hello and msgspec.structs.replace(self.hello, seq=self._seq)))
+
+    def _order(self, order: Order, *buffers: Buffer) -> bool:
+        """Send an order if it can be sent at once; return whether it was."""
+        if not self._ready:
+            return False
+        try:
+            self.socket.send_multipart([self._process.identity, *pack(order, *buffers)], zmq.NOBLOCK)
+        except zmq.Again:
+            self._blocked_since = self._blocked_since or time.monotonic()
+            return False
+        except zmq.ZMQError as error:
+            if error.errno != zmq.EHOSTUNREACH:
+                raise
+            self._ready = False  # it has died; `tend` will notice
+            return False
+        self._blocked_since = None
+        return True
+
+    def _hear(self) -> None:
+        """Take the reports that have arrived."""
+        for identity, *parts in arrived(self.socket):
+            report, _ = REPORTS.unpack(parts)
+            match report:
+                case _ if identity != self._process.identity:
+                    continue  # the last words of one that has died
+                case Here():
+                    self.socket.send_multipart([identity, *pack(self._serve)])
+                case Serving():
+                    self._ready, self._refusal = True, None
+                    self._back_at = time.monotonic() if self._process.deaths else 0.0
+                    self._greet()
+                case Subscribers():
+                    self.subscribers = report.count
+                case Failed():
+                    self._refusal = report
+
+    def _wait_until_serving(self) -> None:
+        while not self._ready:
+            self.socket.poll(WAIT_MS)
+            self._hear()
+            if self._refusal is not None:
+                raise LocstreamError(self._refusal.what, safe=self._refusal.safe, todo=self._refusal.todo)
+            if not self._ready and (self._process.status is not None or self._process.age_s > START_TIMEOUT_S):
+                raise LocstreamError(
+                    "the process that publishes the localizations did not start",
+                    safe="nothing was acquired",
+                    todo="run the command again with the terminal in view; its own message stands above",
+                )

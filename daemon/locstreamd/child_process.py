@@ -1,4 +1,7 @@
-"""The process of the recorder: started, watched, started again when it dies."""
+"""A process of the daemon's own: started, watched, started again when it dies.
+
+The recorder and the publisher are such; fit workers come and go in a pool, see `locstreamd.fit.pool`.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +16,19 @@ DEATHS = 5
 """So many deaths within `WITHIN_S` are forgiven; with one more something is wrong that starting again does not mend."""
 
 WITHIN_S = 60.0
-BACKOFF_S = (0.0, 0.1, 0.25, 0.5, 1.0)
+BACKOFF_S = (0.0, 0.1, 0.25, 0.5, 1.0, 5.0)
 """Wait before the next start, after so many deaths within `WITHIN_S`."""
 
 
-class RecorderProcess:
-    """One recorder at a time; each has an identity of its own, so that none is taken for one before it.
+class ChildProcess:
+    """One process at a time; each has an identity of its own, so that none is taken for one before it.
 
     Parameters
     ----------
+    module
+        What it runs: ``python -m MODULE ENDPOINT PARENT_PID IDENTITY``.
+    name
+        Begins its identity.
     endpoint
         Where it connects to.
 
@@ -31,9 +38,10 @@ class RecorderProcess:
         How often it has died.
     """
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, module: str, name: str, endpoint: str) -> None:
         self.deaths = 0
-        self._endpoint = endpoint
+        self._command = [sys.executable, "-m", module, endpoint, str(os.getpid())]
+        self._name = name
         self._died_at: deque[float] = deque()
         self._start_at = time.monotonic()
         self._process: subprocess.Popen[bytes] | None = None
@@ -41,8 +49,8 @@ class RecorderProcess:
 
     @property
     def identity(self) -> bytes:
-        """What the recorder of this moment calls itself on the socket."""
-        return f"recorder-{self.deaths}".encode("ascii")
+        """What the process of this moment calls itself on the socket."""
+        return f"{self._name}-{self.deaths}".encode("ascii")
 
     @property
     def status(self) -> int | None:
@@ -57,14 +65,13 @@ class RecorderProcess:
     def tend(self) -> None:
         """Start it where it does not run and its time has come."""
         if self._process is None and time.monotonic() >= self._start_at:
-            command = [sys.executable, "-m", "locstreamd.record.recorder", self._endpoint, str(os.getpid())]
             # In a session of its own, so that Ctrl-C in the terminal reaches the acquisition alone.
             self._process = subprocess.Popen(
-                [*command, self.identity.decode()], stdin=subprocess.DEVNULL, start_new_session=True
+                [*self._command, self.identity.decode()], stdin=subprocess.DEVNULL, start_new_session=True
             )
 
     def bury(self) -> bool:
-        """Note that it has died; return whether another is to be started."""
+        """Note that it has died; return whether another start is likely to help. It is started again either way."""
         now = time.monotonic()
         self.deaths += 1
         self._process = None
@@ -73,6 +80,11 @@ class RecorderProcess:
             self._died_at.popleft()
         self._start_at = now + BACKOFF_S[min(len(self._died_at), len(BACKOFF_S)) - 1]
         return len(self._died_at) <= DEATHS
+
+    def kill(self) -> None:
+        """End one that hangs; its `status` then says so."""
+        if self._process is not None:
+            self._process.kill()
 
     def end(self, patience_s: float = 0.0) -> None:
         """See it end: by itself within `patience_s`, else it is told to, else it is killed."""

@@ -1,0 +1,157 @@
+"""What the publisher's process does with its orders, and with bytes that are none."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import zmq
+
+from locstream.errors import LocstreamError, MessageError
+from locstream.stream.messages import TOPIC_LOCALIZATIONS, Batch, Hello
+from locstream.stream.subscriber import Subscriber
+from locstream.stream.wire import pack
+from locstreamd.view.publisher_process import (
+    REPORTS,
+    Close,
+    Greet,
+    Here,
+    Order,
+    Outlet,
+    Report,
+    Send,
+    Serve,
+    Serving,
+    Subscribers,
+    serve,
+)
+
+HELLO = Hello(
+    acquisition="a1", seq=7, name="cell", software="test", width=5, height=4, pixel_size_nm=100.0, started_s=0.0
+)
+
+
+class Process:
+    """The publisher in a thread, and the acquisition's end of its link."""
+
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], parent: int) -> None:
+        self.error: BaseException | None = None
+        self.link = context.socket(zmq.PAIR)
+        self.link.bind("inproc://link")
+        self._other = context.socket(zmq.PAIR)
+        self._other.linger = 0
+        self._other.connect("inproc://link")
+        self._thread = threading.Thread(target=self._run, args=(context, parent))
+        self._thread.start()
+
+    def _run(self, context: zmq.Context[zmq.Socket[bytes]], parent: int) -> None:
+        try:
+            serve(self._other, context, parent)
+        except LocstreamError as error:
+            self.error = error
+
+    def tell(self, order: Order, *buffers: bytes) -> None:
+        self.link.send_multipart(pack(order, *buffers))
+
+    def hear(self) -> Report:
+        assert self.link.poll(5000)
+        return REPORTS.unpack(self.link.recv_multipart())[0]
+
+    def end(self) -> None:
+        self._thread.join(timeout=10)
+        assert not self._thread.is_alive()
+        self.link.close(linger=0)
+        self._other.close()
+
+
+@pytest.fixture
+def context() -> Iterator[zmq.Context[zmq.Socket[bytes]]]:
+    with zmq.Context() as context:
+        yield context
+
+
+@pytest.fixture
+def endpoint(tmp_path: Path) -> str:
+    return f"ipc://{tmp_path}/s"
+
+
+@pytest.fixture
+def process(context: zmq.Context[zmq.Socket[bytes]]) -> Iterator[Process]:
+    process = Process(context, os.getppid())
+    assert process.hear() == Here()
+    yield process
+    process.end()
+
+
+def test_it_greets_who_comes_and_sends_what_it_is_told(process: Process, endpoint: str) -> None:
+    process.tell(Serve(endpoints=(endpoint,), high_water_mark=10))
+    assert process.hear() == Serving()
+    process.tell(Greet(hello=HELLO))
+    with Subscriber(endpoint) as subscriber:
+        assert process.hear() == Subscribers(count=1)
+        assert subscriber.wait_for_hello(5) == HELLO
+        batch = Batch(acquisition="a1", seq=7, frame_first=0, frame_last=0, row_first=0, rows=0)
+        process.tell(Send(seq=7), TOPIC_LOCALIZATIONS, *pack(batch, b""))
+        received = subscriber.receive(5)
+        assert received is not None
+        assert received[0] == batch
+        with Subscriber(endpoint) as late:
+            assert process.hear() == Subscribers(count=2)
+            assert late.wait_for_hello(5).seq == 8, "the number of the next message"
+        assert process.hear() == Subscribers(count=1)
+    assert process.hear() == Subscribers(count=0)
+    process.tell(Close())
+
+
+def test_once_nothing_comes_nobody_is_greeted(process: Process, endpoint: str) -> None:
+    process.tell(Serve(endpoints=(endpoint,), high_water_mark=10))
+    process.tell(Greet(hello=HELLO))
+    process.tell(Greet(hello=None))
+    assert process.hear() == Serving()
+    with Subscriber(endpoint) as subscriber:
+        assert process.hear() == Subscribers(count=1)
+        assert subscriber.receive(0.2) is None
+    process.tell(Close())
+
+
+def test_without_a_parent_it_ends(context: zmq.Context[zmq.Socket[bytes]]) -> None:
+    process = Process(context, parent=1 if os.getppid() != 1 else 2)
+    assert process.hear() == Here()
+    process.end()
+    assert process.error is None
+
+
+@pytest.mark.parametrize("order", [Greet(hello=HELLO), Send(seq=0)])
+def test_an_order_before_its_time_ends_it(process: Process, order: Order) -> None:
+    process.tell(order)
+    process.end()
+    assert isinstance(process.error, MessageError)
+    assert "out of turn" in process.error.what
+
+
+def test_an_endpoint_in_use_names_itself(context: zmq.Context[zmq.Socket[bytes]]) -> None:
+    with context.socket(zmq.PUB) as other:
+        other.linger = 0
+        port = other.bind_to_random_port("tcp://127.0.0.1")
+        with pytest.raises(LocstreamError, match=rf"127\.0\.0\.1:{port}.*in use"):
+            Outlet(context, (f"tcp://127.0.0.1:{port}",), 10)
+
+
+def test_malformed_messages_are_counted_and_passed_over_by_subscribers(
+    context: zmq.Context[zmq.Socket[bytes]], endpoint: str
+) -> None:
+    outlet = Outlet(context, (endpoint,), 10)
+    outlet.greet(HELLO)
+    with Subscriber(endpoint) as subscriber:
+        while not outlet.tend():
+            outlet.socket.poll(100)
+        subscriber.wait_for_hello(5)
+        outlet.send(7, [b"localizations", b"\xc1\xc1"])
+        outlet.send(8, [b"alone"])
+        outlet.greet(HELLO)
+        assert subscriber.receive(5) is not None
+    assert subscriber.rejected == 2
+    outlet.socket.close()
