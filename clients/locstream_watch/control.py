@@ -47,6 +47,10 @@ def _ask(verb: str, arguments: Sequence[str], description: str | None) -> Reply:
     return ask(find(parser.parse_args(arguments).name, only=verb != "status").control, verb)
 
 
+def _lanes(lanes: int) -> str:
+    return f" of {lanes} lanes" if lanes else ""
+
+
 def status_text(reply: Reply) -> str:
     """Return a status as aligned lines with units."""
     status, hello = reply.status, reply.hello
@@ -68,7 +72,8 @@ def status_text(reply: Reply) -> str:
         ),
         ("dropped", f"{ledger.camera_dropped:,} by the camera, {status.suspected_drops:,} more suspected by time"),
         ("rate", f"{status.fps_acquired:.1f} frames/s acquired, {status.fps_fitted:.1f} frames/s fitted"),
-        ("queue", f"{status.queued:,} frames wait, {status.workers} workers"),
+        ("queue", f"{status.queued:,} frames wait, {status.workers} workers" + _lanes(status.lanes)),
+        ("load", f"{status.load}, {ledger.pending:,} frames and {status.lag_s:.1f} s behind the camera"),
         ("localizations", f"{status.localizations:,}, {status.per_frame:.1f} per frame"),
         (
             "medians",
@@ -76,6 +81,10 @@ def status_text(reply: Reply) -> str:
             f"{status.precision_nm:.1f} nm precision, {status.sigma_nm:.0f} nm sigma",
         ),
     ]
+    if status.z_nm is not None and status.z_precision_nm is not None:
+        lines.append(("depth", f"{status.z_nm:+.0f} nm (median), {status.z_precision_nm:.1f} nm precision"))
+    if status.quality is not None and status.quality.text:
+        lines.append(("fits", status.quality.text))
     if status.disk_free_mb:
         lines.append(("disk", f"{status.disk_free_mb / 1000:,.1f} GB free"))
     if status.warning:

@@ -86,7 +86,7 @@ def sink_for(name: str, subscriber: Subscriber, wait_s: float, out: TextIO) -> S
 
 
 def _csv(out: TextIO, hello: Hello) -> Sink:
-    writer = ThunderStormWriter(out, hello.pixel_size_nm)
+    writer = ThunderStormWriter(out, hello.pixel_size_nm, depth=any(field.name == "z_nm" for field in hello.fields))
 
     def sink(message: Published, table: Localizations) -> None:
         if len(table):
@@ -111,7 +111,8 @@ def _text(out: TextIO) -> Sink:
         match message:
             case Hello():
                 size = f"{message.width} × {message.height} px of {message.pixel_size_nm:g} nm"
-                line = f"{message.name}: {size}, {message.software}"
+                depth = ", with depth" if any(field.name == "z_nm" for field in message.fields) else ""
+                line = f"{message.name}: {size}{depth}, {message.software}"
             case Batch():
                 frames = f"{message.frame_first:,}–{message.frame_last:,}"
                 line = f"#{message.seq} frames {frames}: {message.rows:,} localizations"
@@ -120,8 +121,14 @@ def _text(out: TextIO) -> Sink:
                 line = (
                     f"#{message.seq} {message.state}: {ledger.acquired:,} acquired, {ledger.fitted:,} fitted, "
                     f"{ledger.pending:,} pending, {ledger.skipped:,} skipped, {ledger.failed:,} failed, "
-                    f"{ledger.camera_dropped:,} dropped by the camera"
+                    f"{ledger.camera_dropped:,} dropped by the camera; {message.load}, {message.lag_s:.1f} s behind"
                 )
+                if message.z_nm is not None:
+                    line += f"; depth {message.z_nm:+.0f} nm (median)"
+                if message.quality is not None and message.quality.text:
+                    line += f"; {message.quality.text}"
+                if message.warning:
+                    line += f"; warning: {message.warning}"
             case _:
                 return
         print(line, file=out, flush=True)

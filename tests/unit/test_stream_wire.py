@@ -71,8 +71,21 @@ def test_another_protocol_is_refused_with_both_numbers() -> None:
         msgpack.packb({"protocol": PROTOCOL, "type": "locals", "acquisition": "a", "seq": 0}),
         msgpack.packb({"protocol": PROTOCOL, "type": "localizations", "acquisition": "a", "seq": "0"}),
         b"\x80" * (MAX_HEADER_BYTES + 1),
+        msgpack.packb({"type": "hello", "protocol": PROTOCOL, "name": b"\xa8"}).replace(b"\xc4\x01\xa8", b"\xa1\xa8"),
+        b"\x83\xa4type\xa5hello\xa8protocol\x01\xa1x" + b"\x91" * 60_000 + b"\xc0",
     ],
-    ids=["empty", "reserved byte", "text", "array", "no protocol", "unknown type", "wrong field type", "too long"],
+    ids=[
+        "empty",
+        "reserved byte",
+        "text",
+        "array",
+        "no protocol",
+        "unknown type",
+        "wrong field type",
+        "too long",
+        "no UTF-8",
+        "too deep",
+    ],
 )
 def test_what_is_no_message_is_refused(header: bytes) -> None:
     with pytest.raises(MessageError):

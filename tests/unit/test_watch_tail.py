@@ -20,7 +20,7 @@ HELLO = Hello(
 STATUS = Status(
     acquisition="a1", seq=1, state="acquiring", localizations=30, per_frame=3.0, photons=800.0, background=9.5,
     ledger=LedgerSnapshot(acquired=12, fitted=10, pending=2, last_acquired=11), precision_nm=10.0, sigma_nm=130.0,
-    fps_acquired=99.5, fps_fitted=99.0, queued=2, workers=1,
+    fps_acquired=99.5, fps_fitted=99.0, queued=2, workers=1, load="delayed", lag_s=1.5,
 )  # fmt: skip
 
 
@@ -63,7 +63,10 @@ def test_text_is_a_line_a_message() -> None:
     lines = told("text", (HELLO, empty()), batch(2), (STATUS, empty()), end()).splitlines()
     assert lines[0] == "cell: 5 × 4 px of 100 nm, locstream 0"
     assert lines[1] == "#2 frames 0–3: 2 localizations"
-    assert lines[2] == ("#1 acquiring: 12 acquired, 10 fitted, 2 pending, 0 skipped, 0 failed, 0 dropped by the camera")
+    assert lines[2] == (
+        "#1 acquiring: 12 acquired, 10 fitted, 2 pending, 0 skipped, 0 failed, 0 dropped by the camera; "
+        "delayed, 1.5 s behind"
+    )
 
 
 def test_ndjson_is_an_object_a_localization() -> None:
@@ -106,6 +109,7 @@ def test_a_status_names_every_value_with_its_unit() -> None:
     assert "9.5 photons/px background, 10.0 nm precision, 130 nm sigma" in text
     assert "99.5 frames/s acquired" in text
     assert "5 × 4 px of 100 nm" in text
+    assert "delayed, 2 frames and 1.5 s behind the camera" in text
 
 
 def test_a_reply_without_a_status_is_refused() -> None:

@@ -140,6 +140,24 @@ def from_picasso(rows: PicassoRows, pixel_size_nm: float) -> Localizations:
     return table
 
 
+def as_stored(table: Localizations, pixel_size_nm: float) -> Localizations:
+    """Return localizations as every reader of a results file sees them: what is published, to the last bit.
+
+    Parameters
+    ----------
+    table
+        Shape (n,), dtype `locstream.localizations.LOCALIZATION` or `LOCALIZATION_3D`, nm.
+    pixel_size_nm
+        Edge of a camera pixel in the sample plane, nm.
+
+    Returns
+    -------
+    numpy.ndarray
+        The same shape and dtype, nm, after rounding to float32 pixels and back.
+    """
+    return from_picasso(to_picasso(table, pixel_size_nm), pixel_size_nm)
+
+
 def kept_by_picasso(rows: PicassoRows, height: int, width: int) -> npt.NDArray[np.bool_]:
     """Return which rows Picasso keeps when it opens a file; it drops the others without a word.
 

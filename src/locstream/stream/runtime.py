@@ -16,6 +16,7 @@ import msgspec
 import psutil
 
 from locstream.errors import LocstreamError, MessageError
+from locstream.stream.wire import MALFORMED
 
 MAX_PATH_LENGTH = 88
 """A socket's whole path may have 107 bytes on Linux; ours add up to 17 to their folder's."""
@@ -32,6 +33,8 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
     """Endpoint of the control socket."""
     stream: str
     """Endpoint of the localization stream."""
+    history: str = ""
+    """Endpoint that answers `Fetch`; "" where that is the control socket."""
 
 
 def runtime_folder() -> Path:
@@ -91,7 +94,7 @@ def running() -> list[Connection]:
             connection = msgspec.json.decode(path.read_bytes(), type=Connection)
         except FileNotFoundError:
             continue  # it ended between the listing and the reading
-        except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        except MALFORMED as error:
             raise MessageError(f"{path} is not a connection file: {error}", todo="remove it") from error
         if psutil.pid_exists(connection.pid):
             found.append(connection)

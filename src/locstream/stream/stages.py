@@ -13,7 +13,7 @@ class Queue(msgspec.Struct, frozen=True):
     name
         ``capture`` (between camera and loop), ``recorder`` (on their way to the raw stack), ``backlog_memory`` and
         ``backlog_disk`` (waiting for a worker), ``workers`` (with a worker), ``collector`` (results that wait for
-        an older frame).
+        an older frame), ``commit`` (results that wait for the disk).
     frames
         How many wait.
     capacity
@@ -43,10 +43,15 @@ class Stages(msgspec.Struct, frozen=True, kw_only=True):
     queues
         Frames that wait, place by place, in the order in which a frame meets them.
     busy_s
-        Time that was spent working, s: ``loop``, processor time of the acquisition loop; ``fit``, time in the
-        kernels, of all workers together.
+        Time that was spent working, s: ``loop``, processor time of the acquisition loop; ``recorder``, time of writing
+        the raw stack; ``fit``, time in the kernels, of all workers together; ``commit``, time of writing results.
     deaths
-        Processes that died and were replaced: ``worker``, ``recorder``.
+        Processes that died and were replaced: ``worker``, ``recorder``, ``publisher``.
+    camera_restarts
+        How often a camera that had stopped unasked was started again.
+    unpublished
+        Messages of the stream that were dropped before they were sent to anybody, because the publisher was not
+        there or too busy; subscribers see the gap in the numbers.
     rejected
         Messages that could not be understood, by socket: ``control``, ``work``.
     left_out
@@ -54,14 +59,16 @@ class Stages(msgspec.Struct, frozen=True, kw_only=True):
     subscribers
         Programs that follow the stream.
     committed, published
-        From a frame to its localizations committed on disk, and published; None before the first, and where
-        frames do not come at a camera's pace.
+        From a frame to its localizations committed on disk, and handed to the publisher; None before the first, and
+        where frames do not come at a camera's pace.
     """
 
     queues: tuple[Queue, ...] = ()
     busy_s: dict[str, float] = {}
     deaths: dict[str, int] = {}
     rejected: dict[str, int] = {}
+    camera_restarts: int = 0
+    unpublished: int = 0
     left_out: int = 0
     subscribers: int = 0
     committed: Latency | None = None

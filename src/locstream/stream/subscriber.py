@@ -11,11 +11,10 @@ import zmq
 
 from locstream.errors import LocstreamError, MessageError
 from locstream.localizations import LOCALIZATION, Localizations
+from locstream.stream.liveness import notice_dead_lines
 from locstream.stream.messages import STREAM, Batch, End, Hello, Published, Status, row_dtype, rows_from
 from locstream.stream.wire import Buffer
 
-HEARTBEAT_MS = 1_000
-HEARTBEAT_TIMEOUT_MS = 3_000
 RECEIVE_LIMIT = 1_000
 """Messages that may wait in this process; what arrives beyond is lost, and the gap is counted."""
 
@@ -27,6 +26,11 @@ class Subscriber:
     ----------
     endpoint
         Address of the localization stream, from the connection file.
+
+    Raises
+    ------
+    LocstreamError
+        The endpoint is no address.
 
     Attributes
     ----------
@@ -47,10 +51,15 @@ class Subscriber:
         self._socket = self._context.socket(zmq.SUB)
         self._socket.linger = 0
         self._socket.rcvhwm = RECEIVE_LIMIT
-        self._socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
-        self._socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
+        notice_dead_lines(self._socket)
         self._socket.subscribe(b"")
-        self._socket.connect(endpoint)
+        try:
+            self._socket.connect(endpoint)
+        except zmq.ZMQError as error:
+            self.close()
+            raise LocstreamError(
+                f"{endpoint} is no address of a stream: {error.strerror}", todo="for example tcp://microscope:5555"
+            ) from error
 
     def receive(self, timeout_s: float) -> tuple[Published, Localizations] | None:
         """Return the next message and its rows, or None when nothing came in time.

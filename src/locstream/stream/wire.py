@@ -20,6 +20,10 @@ PROTOCOL = 1
 MAX_HEADER_BYTES = 65_536
 """A longer header is refused before it is parsed."""
 
+MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises of bytes that are no message: text that is no UTF-8 and maps that lie too deep in each other
+are not its own errors."""
+
 Buffer = bytes | memoryview
 """One part of a multipart message."""
 
@@ -82,7 +86,7 @@ class Dialect(Generic[M]):
             raise MessageError(f"a header of {len(header)} bytes is over the limit of {MAX_HEADER_BYTES} bytes")
         try:
             envelope = _envelope.decode(header)
-        except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        except MALFORMED as error:
             raise MessageError(f"not a message of this protocol: {error}") from error
         if envelope.protocol != PROTOCOL:
             raise MessageError(
@@ -91,7 +95,7 @@ class Dialect(Generic[M]):
             )
         try:
             message: M = self._decoder.decode(header)
-        except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        except MALFORMED as error:
             raise MessageError(f"a malformed {envelope.type!r} message: {error}") from error
         return message, list(parts[1:])
 

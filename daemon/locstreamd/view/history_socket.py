@@ -1,0 +1,133 @@
+"""The socket at which history is asked for."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+
+import zmq
+
+from locstream.errors import LocstreamError, MessageError
+from locstream.stream.gate import Gate, rebind, user_of
+from locstream.stream.messages import HISTORY_REQUESTS, Fetch, Reply, Request
+from locstream.stream.wire import Buffer, pack
+from locstreamd.view.history import History
+
+MAX_MESSAGE_BYTES = 65_536
+WAITING_ANSWERS = 4
+"""Answers that may wait for one client that does not read; it gets none beyond."""
+QUIET_S = 1.0
+"""One who catches up asks more often."""
+ANSWERS_A_TURN = 4
+"""Fetches that are answered before the caller goes on with its other work: a few ms each."""
+
+
+class HistorySocket:
+    """A ROUTER that gives rows. Used from one thread.
+
+    Parameters
+    ----------
+    context
+        Of the publisher.
+    history
+        Where the rows are.
+    endpoints
+        Where to bind, open to whoever can reach it: ipc in the private runtime folder, loopback.
+    guarded
+        Where to bind for those whom the gate admits.
+    gate
+        Who is admitted; not started yet.
+    reply_to
+        Answers requests for the status; None refuses them.
+
+    Attributes
+    ----------
+    rejected
+        Messages that could not be understood.
+    refused
+        Requests of somebody who may not.
+    asked_at
+        When rows were last asked for, by `time.monotonic`: somebody catches up.
+    """
+
+    def __init__(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        history: History,
+        endpoints: Sequence[str],
+        *,
+        guarded: Sequence[str] = (),
+        gate: Gate | None = None,
+        reply_to: Callable[[Request], Reply] | None = None,
+    ) -> None:
+        if guarded and gate is None:
+            raise ValueError("an endpoint can only be guarded by a gate")
+        self.rejected = self.refused = 0
+        self.asked_at = -math.inf
+        self._history = history
+        self._gate = gate
+        self._reply_to = reply_to
+        self.socket = context.socket(zmq.ROUTER)
+        self.socket.linger = 0
+        self.socket.sndhwm = WAITING_ANSWERS
+        self.socket.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
+        self._guarded: list[str] = []
+        try:
+            for endpoint in endpoints:
+                self.socket.bind(endpoint)
+            if guarded and gate is not None:
+                gate.guard(self.socket, "history")
+            for endpoint in guarded:
+                self.socket.bind(endpoint)
+                self._guarded.append(self.socket.getsockopt_string(zmq.LAST_ENDPOINT))
+        except zmq.ZMQError as error:
+            self.socket.close()
+            raise LocstreamError(f"the history cannot be bound to {endpoint}: {error.strerror}") from error
+
+    @property
+    def guarded(self) -> tuple[str, ...]:
+        """The guarded endpoints, with the ports that they got."""
+        return tuple(self._guarded)
+
+    def answer(self) -> None:
+        """Answer a few of the requests that have arrived."""
+        for _ in range(ANSWERS_A_TURN):
+            if not self.socket.poll(0):
+                return
+            identity, *frames = self.socket.recv_multipart(copy=False)
+            answer = self._answer(frames)
+            if answer:
+                self.socket.send_multipart([identity.bytes, *answer])
+
+    @property
+    def quiet(self) -> bool:
+        """True where nobody has asked for rows for a while."""
+        return time.monotonic() - self.asked_at > QUIET_S
+
+    def cut(self) -> None:
+        """Close the guarded connections; whoever is still admitted is back in a moment."""
+        for endpoint in self._guarded:
+            rebind(self.socket, endpoint)
+
+    def close(self) -> None:
+        """Close the socket."""
+        self.socket.close()
+
+    def _answer(self, frames: Sequence[zmq.Frame]) -> list[Buffer]:
+        """Return the answer to a message, nothing to one that cannot be understood."""
+        try:
+            request, _ = HISTORY_REQUESTS.unpack([frame.bytes for frame in frames])
+        except MessageError:
+            self.rejected += 1
+            return []
+        verb = "status" if isinstance(request, Fetch) else request.verb
+        if self._gate is not None and not self._gate.may(user_of(frames[0]), verb):
+            self.refused += 1
+            return pack(Reply(id=request.id, ok=False, message=f"you are not admitted to {verb}"))
+        if isinstance(request, Fetch):
+            self.asked_at = time.monotonic()
+            return self._history.answer(request)
+        if self._reply_to is None or verb != "status":
+            return pack(Reply(id=request.id, ok=False, message=f"{verb} is answered at the control endpoint"))
+        return pack(self._reply_to(request))

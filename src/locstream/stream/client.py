@@ -1,0 +1,261 @@
+"""Follow an acquisition from a program of your own: every row once, in order, from any row on.
+
+>>> import locstream
+>>> with locstream.connect("cell1") as client:                                    # doctest: +SKIP
+...     for rows in client:
+...         print(client.next_row, rows["x_nm"].mean())
+
+`AsyncClient` in `locstream.stream.async_client` is the same for asyncio.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+import numpy as np
+import zmq
+
+from locstream.errors import LocstreamError
+from locstream.localizations import Localizations, empty
+from locstream.stream.joining import Began, Ended, Event, Rows
+from locstream.stream.keys import ClientKeys, read_client_keys
+from locstream.stream.link import POLL_S, Endpoints, Link
+from locstream.stream.messages import Hello, Reply, Status
+from locstream.stream.runtime import Connection, find
+from locstream.stream.tables import to_arrow, to_pandas
+from locstream.stream.wire import MALFORMED
+
+TIMEOUT_S = 10.0
+
+
+def connect(
+    where: str | Path | None = None,
+    *,
+    start: int | None = 0,
+    control: str | None = None,
+    history: str | None = None,
+    keys: ClientKeys | Path | None = None,
+    timeout_s: float | None = TIMEOUT_S,
+) -> Client:
+    """Connect to an acquisition, running or about to.
+
+    Parameters
+    ----------
+    where
+        Its name or id, for one of this user on this computer; a connection file; or the endpoint of a stream such
+        as ``tcp://microscope:5577``. None: the newest that runs here.
+    start
+        Number of the first row wanted: 0 for all, None for what is published from now on.
+    control, history
+        Endpoints that answer requests, and that give the history, where `where` is an endpoint; `history` is
+        `control` unless given. Without them rows from before the connection, and rows lost on the way, are counted
+        as missing.
+    keys
+        For a server that asks for them: what ``locstream keys new`` has made, or its path.
+    timeout_s
+        How long silence may last, s; None is for ever.
+
+    Raises
+    ------
+    LocstreamError
+        Nothing of that name runs; an endpoint or a file is none.
+    """
+    return Client(endpoints(where, control, history), start=start, keys=client_keys(keys), timeout_s=timeout_s)
+
+
+class Followed:
+    """What the synchronous and the asynchronous client know of the acquisition that they follow.
+
+    Parameters
+    ----------
+    where
+        Endpoints.
+    start, keys, timeout_s
+        See `connect`.
+
+    Attributes
+    ----------
+    acquisition
+        Id of the acquisition whose rows are given, None before it is known.
+    next_row
+        Number of the row after the last that was given: where to start, to go on later.
+    ended
+        How the last acquisition ended that was gone through; `Ended.verified` compares digests.
+    """
+
+    def __init__(
+        self,
+        where: Endpoints,
+        *,
+        start: int | None = 0,
+        keys: ClientKeys | None = None,
+        timeout_s: float | None = TIMEOUT_S,
+    ) -> None:
+        self.acquisition: str | None = None
+        self.next_row = start
+        self.ended: Ended | None = None
+        self._hello: Hello | None = None
+        self._link = Link(where, start, timeout_s, keys)
+
+    @property
+    def hello(self) -> Hello | None:
+        """What is being acquired; None before it is known."""
+        if self._hello is None and self.acquisition in (None, self._link.joining.acquisition):
+            return self._link.hello
+        return self._hello
+
+    @property
+    def missing(self) -> int:
+        """Rows that were not to be had."""
+        return self._link.missing
+
+    @property
+    def heard_status(self) -> Status | None:
+        """The latest status that came with the stream; costs no request."""
+        return self._link.status
+
+    def close(self) -> None:
+        """Close the connection. Safe to call twice."""
+        self._link.close()
+
+    def _note(self, event: Event) -> None:
+        match event:
+            case Began():
+                self.acquisition, self._hello = event.acquisition, event.hello
+            case Rows():
+                self.next_row = event.row_first + len(event.table)
+            case Ended():
+                self.ended = event
+
+
+class Client(Followed):
+    """An acquisition that is followed; use it as a context manager. `connect` makes one.
+
+    Going through it gives structured arrays (`locstream.localizations.LOCALIZATION` or with depth) until the
+    acquisition ends. Going through it again gives the next acquisition of a service.
+    """
+
+    def __iter__(self) -> Iterator[Localizations]:
+        """Go through the rows as they come, until the acquisition ends.
+
+        Raises
+        ------
+        LocstreamError
+            Silence for longer than `timeout_s`, without an end: the connection broke or the acquisition died.
+        """
+        while True:
+            event = self._next_event()
+            if isinstance(event, Rows):
+                yield event.table
+            elif isinstance(event, Ended):
+                return
+
+    def table(self) -> Localizations:
+        """Wait for the end of the acquisition; return all its rows from here on as one array."""
+        found = list(self)
+        return np.concatenate(found) if found else empty()
+
+    def to_pandas(self) -> Any:
+        """Return `table` as a `pandas.DataFrame`."""
+        return to_pandas(self.table())
+
+    def to_arrow(self) -> Any:
+        """Return `table` as a `pyarrow.Table`."""
+        return to_arrow(self.table())
+
+    def status(self) -> Status:
+        """Ask how it goes.
+
+        Raises
+        ------
+        LocstreamError
+            No answer within `timeout_s`, or no control endpoint was given.
+        """
+        return status_of(self._ask("status"))
+
+    def start(self, name: str = "", frames: int | None = None) -> str:
+        """Have a service begin an acquisition; return what it says. Needs the role control, over a network.
+
+        Parameters
+        ----------
+        name
+            Begins every file's name; "" takes the configuration's, with date and time.
+        frames
+            Stop after so many; None is open-ended.
+        """
+        return self._ask("start", name=name, frames=frames).message
+
+    def stop(self) -> str:
+        """Stop the camera; what was taken is still fitted and filed. Return what the other side says."""
+        return self._ask("stop").message
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _next_event(self) -> Event:
+        while not self._link.events:
+            self._turn()
+            self._link.check()
+        event = self._link.events.popleft()
+        self._note(event)
+        return event
+
+    def _ask(self, verb: str, *, name: str = "", frames: int | None = None) -> Reply:
+        number = self._link.send(verb, name=name, frames=frames)
+        while (reply := self._link.reply(number)) is None:
+            self._turn()
+        return reply
+
+    def _turn(self) -> None:
+        poller = zmq.Poller()
+        for socket in self._link.sockets:
+            poller.register(socket, zmq.POLLIN)
+        poller.poll(int(1000 * POLL_S))
+        self._link.turn()
+
+
+def endpoints(where: str | Path | None, control: str | None, history: str | None) -> Endpoints:
+    """Return the endpoints that `where` stands for, see `connect`."""
+    if isinstance(where, str) and "://" in where:
+        return Endpoints(where, control, history or control)
+    if control is not None or history is not None:
+        raise LocstreamError(
+            "control= and history= go with the endpoint of a stream; a name or a connection file has its own"
+        )
+    if where is not None and (isinstance(where, Path) or where.endswith(".json")):
+        try:
+            found = msgspec.json.decode(Path(where).read_bytes(), type=Connection)
+        except OSError as error:
+            raise LocstreamError(f"the connection file {where} cannot be read: {error.strerror}") from error
+        except MALFORMED as error:
+            raise LocstreamError(f"{where} is not a connection file: {error}") from error
+    else:
+        found = find(where)
+    return Endpoints(found.stream, found.control, found.history or found.control)
+
+
+def client_keys(keys: ClientKeys | Path | None) -> ClientKeys | None:
+    """Return keys, read from their file where a path is given."""
+    return read_client_keys(keys) if isinstance(keys, Path) else keys
+
+
+def status_of(reply: Reply) -> Status:
+    """Return the status in a reply.
+
+    Raises
+    ------
+    LocstreamError
+        There is none.
+    """
+    if reply.status is None:
+        raise LocstreamError("the answer holds no status")
+    return reply.status

@@ -1,0 +1,307 @@
+"""The sockets of a client, and what is to be done with what they bring. Never waits: whoever drives it does.
+
+The synchronous and the asynchronous client are loops around it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections import deque
+from typing import NamedTuple
+
+import zmq
+from zmq.utils.monitor import parse_monitor_message
+
+from locstream.errors import LocstreamError, MessageError
+from locstream.stream.joining import Began, Ended, Event, Joining, Rows
+from locstream.stream.keys import ClientKeys, secure_client
+from locstream.stream.liveness import notice_dead_lines
+from locstream.stream.messages import HISTORY_REPLIES, STREAM, Chunk, Hello, Reply, Request, Status
+from locstream.stream.wire import Buffer, pack
+
+RECEIVE_LIMIT = 100
+"""Messages that may wait in this process; what is lost beyond is fetched again."""
+MAX_MESSAGE_BYTES = 64_000_000
+EVENTS_LIMIT = 16
+"""Rows that were not taken yet; until they are, nothing is read or asked."""
+FIRST_REQUEST = 2**31
+"""Ids from here on are of requests, those below of fetches."""
+POLL_S = 0.1
+ANSWER_S = 2.0
+"""After so long an unanswered fetch is asked again."""
+AGAIN_S = 0.05
+"""Before a history is asked again that had nothing new."""
+QUIET_S = 2.0
+"""A running acquisition says its status twice a second: after so long a silence, look into the history."""
+
+
+class Endpoints(NamedTuple):
+    """Where an acquisition is reached; `history` and `control` may be the same."""
+
+    stream: str
+    control: str | None = None
+    history: str | None = None
+
+
+class Link:
+    """One connection to an acquisition or a service.
+
+    Parameters
+    ----------
+    endpoints
+        Where to connect to; without one for the history, what is lost is counted as missing.
+    start
+        First row wanted, None for the next that is published.
+    timeout_s
+        How long silence may last, and an answer may take, s; None is for ever.
+    keys
+        For servers that ask for them.
+    """
+
+    def __init__(
+        self, endpoints: Endpoints, start: int | None, timeout_s: float | None, keys: ClientKeys | None
+    ) -> None:
+        self.endpoints, self.timeout_s = endpoints, timeout_s
+        self.joining = Joining(start)
+        self.events: deque[Event] = deque()
+        self.hello: Hello | None = None
+        self.status: Status | None = None
+        self.rejected = 0
+        self.missing = 0
+        self.rows = 0
+        self._refused = ""
+        self._replies: dict[int, Reply] = {}
+        self._unsent: list[Buffer] = []
+        self._sent_at = 0.0
+        self._ids = itertools.count(FIRST_REQUEST)
+        now = time.monotonic()
+        self._heard_at = self._answered_at = self._nudged_at = now
+        self._asked_at: float | None = None
+        self._ask_after = now
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._monitors: list[zmq.Socket[bytes]] = []
+        self._sub = self._open(zmq.SUB, keys)
+        self._sub.rcvhwm = RECEIVE_LIMIT
+        self._sub.subscribe(b"")
+        self.sockets: list[zmq.Socket[bytes]] = [self._sub]
+        """What to wait for, for at most `POLL_S`, before the next `turn`."""
+        self._connect(self._sub, endpoints.stream)
+        self._control = self._dealer(endpoints.control, keys)
+        own = endpoints.history if endpoints.history != endpoints.control else None
+        self._history = self._control if own is None else self._dealer(own, keys)
+
+    def _dealer(self, endpoint: str | None, keys: ClientKeys | None) -> zmq.Socket[bytes] | None:
+        if endpoint is None:
+            return None
+        socket = self._open(zmq.DEALER, keys)
+        socket.immediate = True  # nothing is queued for one who is not there
+        self.sockets.append(socket)
+        self._connect(socket, endpoint)
+        return socket
+
+    def _connect(self, socket: zmq.Socket[bytes], endpoint: str) -> None:
+        try:
+            socket.connect(endpoint)
+        except zmq.ZMQError as error:
+            self.close()
+            raise LocstreamError(f"{endpoint!r} is not an endpoint: {error.strerror}") from error
+
+    def _open(self, kind: int, keys: ClientKeys | None) -> zmq.Socket[bytes]:
+        socket = self._context.socket(kind)
+        socket.linger = 0
+        notice_dead_lines(socket)
+        socket.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
+        if keys is not None:
+            secure_client(socket, keys)
+            self._monitors.append(socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_FAILED_AUTH))
+        return socket
+
+    def turn(self) -> None:
+        """Take what has arrived, ask for what is missing.
+
+        Raises
+        ------
+        LocstreamError
+            The server refused our key.
+        """
+        now = time.monotonic()
+        while len(self.events) < EVENTS_LIMIT and self._hear(now):
+            pass
+        for socket in self.sockets[1:]:
+            while self._answer(socket, now):
+                pass
+        self._look_for_refusals()
+        self._ask(now)
+
+    def send(self, verb: str, *, name: str = "", frames: int | None = None) -> int:
+        """Send a request; return the id of the reply to wait for.
+
+        Raises
+        ------
+        LocstreamError
+            There is no control endpoint.
+        """
+        if self._control is None:
+            raise LocstreamError(
+                f"{verb!r} needs a control endpoint, and only {self.endpoints.stream} was given",
+                todo="connect by name or by connection file, or give control=",
+            )
+        request = Request(id=next(self._ids), verb=verb, name=name, frames=frames)
+        self._sent_at = time.monotonic()
+        self._unsent = pack(request)
+        return request.id
+
+    def reply(self, number: int) -> Reply | None:
+        """Return the reply to a request, None where it has not come.
+
+        Raises
+        ------
+        LocstreamError
+            It took too long, or the answer is no.
+        """
+        reply = self._replies.pop(number, None)
+        if reply is None:
+            if self.timeout_s is not None and time.monotonic() - self._sent_at > self.timeout_s:
+                raise LocstreamError(
+                    f"{self.endpoints.control} did not answer within {self.timeout_s:g} s",
+                    safe="what is recorded stays recorded",
+                    todo="try again; if it stays silent, look at the log of the acquisition",
+                )
+            return None
+        if not reply.ok:
+            raise LocstreamError(f"{self.endpoints.control} refused: {reply.message}")
+        return reply
+
+    def close(self) -> None:
+        """Close the sockets. Safe to call twice."""
+        for monitor in self._monitors:
+            monitor.close(linger=0)
+        for socket in self.sockets:
+            if not socket.closed:
+                socket.disable_monitor()
+                socket.close()
+        self._context.term()
+
+    def _hear(self, now: float) -> bool:
+        try:
+            _, *parts = self._sub.recv_multipart(zmq.NOBLOCK)
+        except zmq.Again:
+            return False
+        self._heard_at = now
+        try:
+            message, buffers = STREAM.unpack(parts)
+            self._see(self.joining.hear(message, list(buffers)))
+        except MessageError:
+            self.rejected += 1
+            return True
+        if isinstance(message, Status):
+            self.status = message
+        elif isinstance(message, Hello) and message.acquisition == self.joining.acquisition:
+            self.hello = message
+        return True
+
+    def _answer(self, socket: zmq.Socket[bytes], now: float) -> bool:
+        try:
+            parts = socket.recv_multipart(zmq.NOBLOCK)
+        except zmq.Again:
+            return False
+        try:
+            message, buffers = HISTORY_REPLIES.unpack(parts)
+            if isinstance(message, Chunk):
+                self._see(self.joining.take(message, buffers))
+        except MessageError:
+            self.rejected += 1
+            self._ask_after = now + AGAIN_S
+            return True
+        if isinstance(message, Chunk):
+            self._asked_at = None
+            self._refused = ""
+            self._answered_at = now
+            if not message.rows:
+                self._ask_after = now + AGAIN_S
+        elif message.id >= FIRST_REQUEST:
+            self._replies = {message.id: message}  # one is asked at a time
+        else:
+            self._refused = message.message
+            self.joining.forget_request()
+            self._asked_at, self._ask_after = None, now + AGAIN_S
+        return True
+
+    def _ask(self, now: float) -> None:
+        if now - self._heard_at > QUIET_S and now - self._nudged_at > QUIET_S:
+            self._nudged_at = now
+            self.joining.nudge()
+        if self._asked_at is not None and now - self._asked_at > ANSWER_S:
+            self.joining.forget_request()
+            self._asked_at = None
+        if self._unsent and self._control is not None and _send(self._control, self._unsent):
+            self._unsent = []
+        if now < self._ask_after or len(self.events) >= EVENTS_LIMIT:
+            return
+        fetch = self.joining.request()
+        if fetch is None:
+            self._answered_at = self._answered_at if self._asked_at is not None else now
+        elif self._history is None:
+            self._see(self.joining.skip())
+            self._answered_at = now
+        elif _send(self._history, pack(fetch)):
+            self._asked_at = now
+        else:
+            self.joining.forget_request()
+            self._ask_after = now + AGAIN_S
+
+    def _see(self, events: list[Event]) -> None:
+        for event in events:
+            match event:
+                case Began():
+                    self.hello = event.hello
+                case Rows():
+                    self.rows += len(event.table)
+                case Ended():
+                    self.missing += event.missing
+        self.events.extend(events)
+
+    def _look_for_refusals(self) -> None:
+        for monitor in self._monitors:
+            while monitor.poll(0):
+                status = parse_monitor_message(monitor.recv_multipart())["value"]
+                raise LocstreamError(
+                    f"{self.endpoints.stream} refused this computer's key (status {status})",
+                    todo="on the server, `locstream keys list` says who is admitted and with which role",
+                )
+
+    def check(self) -> None:
+        """See that somebody who waits for rows does not wait for nothing.
+
+        Raises
+        ------
+        LocstreamError
+            Nothing came for too long, or the rows that are missing are not to be had.
+        """
+        if self.timeout_s is None or self.events:
+            return
+        now = time.monotonic()
+        safe = f"{self.rows:,} rows were received"
+        if now - self._heard_at > self.timeout_s:
+            raise LocstreamError(
+                f"nothing came from {self.endpoints.stream} for {self.timeout_s:g} s; no end was announced",
+                safe=safe,
+                todo="`locstream status` says whether it still runs; the results file holds what was acquired",
+            )
+        if now - self._answered_at > self.timeout_s:
+            raise LocstreamError(
+                f"rows from {self.joining.next_row} on are missing, and {self.endpoints.history} did not give them "
+                f"within {self.timeout_s:g} s{': ' + self._refused if self._refused else ''}",
+                safe=safe,
+                todo="connect again, with start=None for what is published next; the results file holds all rows",
+            )
+
+
+def _send(socket: zmq.Socket[bytes], parts: list[Buffer]) -> bool:
+    """Send, and return True, or return False where nobody is connected for now."""
+    try:
+        socket.send_multipart(parts, zmq.NOBLOCK)
+    except zmq.Again:
+        return False
+    return True
