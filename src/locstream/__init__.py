@@ -12,7 +12,11 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from locstream.kernel_cache import choose_kernel_cache
+
 __version__ = "0.1.0"
+
+choose_kernel_cache(__version__)  # before anything imports numba
 
 if TYPE_CHECKING:
     from locstream.calibration import CameraCalibration
@@ -20,12 +24,14 @@ if TYPE_CHECKING:
     from locstream.fitting.fit import fit
     from locstream.fitting.options import FitOptions
     from locstream.stacks.open import open_stack
+    from locstream.stream.client import connect
 
 __all__ = [
     "AstigmatismCalibration",
     "CameraCalibration",
     "FitOptions",
     "__version__",
+    "connect",
     "fit",
     "open_stack",
     "read_astigmatism",
@@ -35,6 +41,7 @@ _HOMES = {
     "AstigmatismCalibration": "locstream.calibration.astigmatism",
     "CameraCalibration": "locstream.calibration",
     "FitOptions": "locstream.fitting.options",
+    "connect": "locstream.stream.client",
     "fit": "locstream.fitting.fit",
     "open_stack": "locstream.stacks.open",
     "read_astigmatism": "locstream.calibration.astigmatism",

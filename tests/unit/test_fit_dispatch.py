@@ -2,37 +2,57 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import zmq
 
+from bead_stacks import lens
 from locstream import __version__
 from locstream.calibration import CameraCalibration
+from locstream.calibration.astigmatism import AstigmatismCalibration
 from locstream.errors import MessageError
 from locstream.fitting import FitOptions
-from locstream.localizations import empty
+from locstream.localizations import LOCALIZATION_3D, empty
 from locstream.results.frames import FrameOutcome
 from locstream.stacks.source import Image
 from locstream.stream.wire import pack
 from locstreamd.fit.backlog import Backlog
 from locstreamd.fit.dispatch import ATTEMPTS, WINDOW, Dispatcher, Settled
-from locstreamd.fit.work import TO_WORKER, Done, Join, Leave, Refused, Setup, Work, calibration_from, setup_message
+from locstreamd.fit.work import (
+    TO_WORKER,
+    Done,
+    Join,
+    Leave,
+    Ready,
+    Refused,
+    Setup,
+    Work,
+    astigmatism_from,
+    calibration_from,
+    setup_message,
+)
 from locstreamd.record.frame_index import FrameIndex
 
 CALIBRATION = CameraCalibration(130.0, offset_adu=100.0)
+LENS = lens(pixel_size_nm=130.0)
 
 
 class FakeWorker:
     """A worker by hand: joins, takes, answers when the test says so."""
 
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str, pid: int, credits_: int = 2) -> None:
+    def __init__(
+        self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str, pid: int, credits_: int, lanes: int
+    ) -> None:
         self.socket = context.socket(zmq.DEALER)
         self.socket.linger = 0
         self.socket.connect(endpoint)
-        self.socket.send_multipart(pack(Join(pid=pid, version=__version__, credits=credits_)))
+        self.socket.send_multipart(pack(Join(pid=pid, version=__version__, lanes=lanes)))
+        self.socket.send_multipart(pack(Ready(credits=credits_)))
 
     def take(self) -> list[int]:
         """Return the indices of the frames that have come."""
@@ -54,7 +74,9 @@ class FakeWorker:
 class Bench:
     """A dispatcher with frames waiting, and the workers of a test."""
 
-    def __init__(self, endpoint: str, frames: int, timeout_s: float = 30.0) -> None:
+    def __init__(
+        self, endpoint: str, frames: int, timeout_s: float = 30.0, astigmatism: AstigmatismCalibration | None = None
+    ) -> None:
         self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self.endpoint = endpoint
         index = FrameIndex()
@@ -62,11 +84,13 @@ class Bench:
         for i in range(frames):
             index.add(10 * i, 0.0)
             backlog.push(np.full((2, 2), i, np.uint16))
-        self.dispatcher = Dispatcher(endpoint, self.context, backlog, index, CALIBRATION, 2, 2, FitOptions(), timeout_s)
+        self.dispatcher = Dispatcher(
+            endpoint, self.context, backlog, index, CALIBRATION, 2, 2, FitOptions(), timeout_s, astigmatism
+        )
         self.workers: list[FakeWorker] = []
 
-    def join(self, pid: int, credits_: int = 2) -> FakeWorker:
-        worker = FakeWorker(self.context, self.endpoint, pid, credits_)
+    def join(self, pid: int, credits_: int = 2, lanes: int = 8) -> FakeWorker:
+        worker = FakeWorker(self.context, self.endpoint, pid, credits_, lanes)
         self.workers.append(worker)
         before = self.dispatcher.workers
         while self.dispatcher.workers == before:
@@ -190,7 +214,7 @@ def test_a_worker_of_another_version_is_sent_home_and_nobody_else_notices(bench:
     socket = bench.context.socket(zmq.DEALER)
     socket.linger = 0
     socket.connect(bench.endpoint)
-    socket.send_multipart(pack(Join(pid=7, version="0.0.7", credits=1)))
+    socket.send_multipart(pack(Join(pid=7, version="0.0.7", lanes=8)))
     bench.dispatcher.socket.poll(1000)
     assert bench.dispatcher.receive() == []
     assert "0.0.7" in bench.dispatcher.last_refusal
@@ -262,6 +286,90 @@ def test_a_set_up_with_a_map_of_the_wrong_size_is_refused() -> None:
     message, _ = setup_message(calibration, 2, 3, FitOptions())
     with pytest.raises(MessageError, match="offset_adu"):
         calibration_from(message, [b"1234"])
+
+
+def test_the_set_up_carries_what_gives_depth() -> None:
+    message, buffers = setup_message(CALIBRATION, 2, 3, FitOptions(model="sigma_xy"), LENS)
+    received, _ = TO_WORKER.unpack(pack(message, *buffers))
+    assert isinstance(received, Setup)
+    assert astigmatism_from(received) == LENS
+    flat, _ = setup_message(CALIBRATION, 2, 3, FitOptions())
+    assert astigmatism_from(flat) is None
+    with pytest.raises(MessageError, match="no astigmatism calibration"):
+        astigmatism_from(msgspec.structs.replace(message, astigmatism={"z_min_nm": 0}))
+
+
+def test_with_depth_rows_have_it_those_of_failed_frames_too(tmp_path: Path) -> None:
+    bench = Bench(f"ipc://{tmp_path}/work", frames=3, astigmatism=LENS)
+    worker = bench.join(pid=1, credits_=3)
+    bench.dispatcher.send(0)
+    worker.take()
+    rows = empty(2, LOCALIZATION_3D)
+    rows["z_nm"] = [-80, 80]
+    worker.answer(0)  # flat rows: not what was announced
+    worker.socket.send_multipart(pack(Done(index=0, rows=2, fit_ms=0.1), rows.tobytes()))
+    worker.socket.send_multipart(pack(Refused(index=1, reason="not today")))
+    settled = {s.index: s for s in bench.results(2)}
+    np.testing.assert_array_equal(settled[0].rows, rows)
+    assert len(np.concatenate([settled[0].rows, settled[1].rows])) == 2
+    assert bench.dispatcher.rejected == 1
+    bench.close()
+
+
+def test_nobody_gets_work_before_it_is_ready(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    socket = bench.context.socket(zmq.DEALER)
+    socket.linger = 0
+    socket.connect(bench.endpoint)
+    socket.send_multipart(pack(Join(pid=1, version=__version__, lanes=16, vectors="16 float32 lanes (AVX-512)")))
+    assert bench.dispatcher.socket.poll(1000)
+    bench.dispatcher.receive()
+    bench.dispatcher.send(0)
+    assert (bench.dispatcher.workers, bench.dispatcher.lanes, bench.dispatcher.outstanding) == (0, 0, 0)
+    with caplog.at_level(logging.INFO, "locstream"):
+        socket.send_multipart(pack(Ready(credits=2)))
+        assert bench.dispatcher.socket.poll(1000)
+        bench.dispatcher.receive()
+    bench.dispatcher.send(0)
+    assert (bench.dispatcher.workers, bench.dispatcher.lanes, bench.dispatcher.outstanding) == (1, 16, 2)
+    assert bench.dispatcher.joined == ["worker 1 joined: 16 float32 lanes (AVX-512)"]
+    assert caplog.messages == bench.dispatcher.joined
+    socket.close()
+
+
+def test_the_narrowest_worker_says_how_many_lanes_there_are(bench: Bench) -> None:
+    assert bench.dispatcher.lanes == 0
+    bench.join(pid=1, lanes=16)
+    assert bench.dispatcher.lanes == 16
+    bench.join(pid=2, lanes=8)
+    assert bench.dispatcher.lanes == 8
+
+
+def test_a_stranger_that_is_ready_is_not_given_work(bench: Bench) -> None:
+    socket = bench.context.socket(zmq.DEALER)
+    socket.linger = 0
+    socket.connect(bench.endpoint)
+    socket.send_multipart(pack(Ready(credits=100)))
+    assert bench.dispatcher.socket.poll(1000)
+    assert bench.dispatcher.receive() == []
+    bench.dispatcher.send(0)
+    assert bench.dispatcher.outstanding == 0
+    socket.close()
+
+
+def test_residuals_come_with_the_rows_of_the_frames_that_were_compared(bench: Bench) -> None:
+    worker = bench.join(pid=1, credits_=3)
+    bench.dispatcher.send(0)
+    worker.take()
+    total = np.arange(49, dtype="<f4")
+    for index, buffers in ((0, [total.tobytes()]), (1, [total[:7].tobytes()]), (2, [])):
+        done = Done(index=index, rows=0, fit_ms=0.1, residual_spots=5 if buffers else 0)
+        worker.socket.send_multipart(pack(done, b"", *buffers))
+    first, last = bench.results(2)
+    assert first.residuals is not None
+    assert first.residuals.spots == 5
+    np.testing.assert_array_equal(first.residuals.total, total.reshape(7, 7))
+    assert (last.index, last.residuals) == (2, None)
+    assert bench.dispatcher.rejected == 1, "of another box"
 
 
 def test_rows_that_no_file_may_hold_are_left_out_and_counted(bench: Bench) -> None:

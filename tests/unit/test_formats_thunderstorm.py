@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from locstream.errors import ResultsError
-from locstream.formats.thunderstorm import HEADER, ThunderStormWriter, read_thunderstorm, write_thunderstorm
-from locstream.localizations import Localizations, empty
+from locstream.formats.thunderstorm import HEADER, HEADER_3D, ThunderStormWriter, read_thunderstorm, write_thunderstorm
+from locstream.localizations import LOCALIZATION, LOCALIZATION_3D, Localizations, empty
 from results_example import localizations
 
 EXACT_HEADER = (
@@ -137,6 +137,41 @@ def test_three_dimensional_tables_give_both_sigmas(tmp_path: Path) -> None:
     (row,) = read_thunderstorm(path, 100.0)
     assert (row["x_nm"], row["y_nm"], row["sigma_x_nm"], row["sigma_y_nm"]) == (0, 100, 110, 190)
     assert row["x_uncertainty_nm"] == row["y_uncertainty_nm"] == 7
+    assert row["z_nm"] == -300, "the depth has no half pixel"
+
+
+def with_depth(n: int) -> Localizations:
+    flat = localizations(np.arange(n))
+    table = empty(n, LOCALIZATION_3D)
+    for name in flat.dtype.names or ():
+        table[name] = flat[name]
+    table["y_uncertainty_nm"] = table["x_uncertainty_nm"]
+    table["z_nm"], table["z_uncertainty_nm"] = np.linspace(-500, 500, n), np.linspace(5, 50, n)
+    return table
+
+
+def test_a_table_with_depth_has_thunderstorms_columns_for_it() -> None:
+    file = io.StringIO()
+    ThunderStormWriter(file, 100.0, depth=True).write(with_depth(3))
+    first = next(csv.DictReader(io.StringIO(file.getvalue())))
+    assert tuple(first) == HEADER_3D
+    assert float(first["z [nm]"]) == -500
+    assert float(first["uncertainty_z [nm]"]) == 5
+    assert "sigma [nm]" not in first
+
+
+def test_depth_is_read_back_as_it_was_written(tmp_path: Path) -> None:
+    table = with_depth(40)
+    write_thunderstorm(tmp_path / "a.csv", table, 107.0)
+    back = read_thunderstorm(tmp_path / "a.csv", 107.0)
+    assert back.dtype == LOCALIZATION_3D
+    for name in ("x_nm", "sigma_x_nm", "sigma_y_nm", "photons", "x_uncertainty_nm", "z_nm", "z_uncertainty_nm"):
+        np.testing.assert_allclose(back[name], table[name], rtol=2e-7, atol=1e-4, err_msg=name)
+
+
+def test_a_flat_table_is_read_as_a_flat_one(tmp_path: Path) -> None:
+    write_thunderstorm(tmp_path / "a.csv", localizations([0]), 107.0)
+    assert read_thunderstorm(tmp_path / "a.csv", 107.0).dtype == LOCALIZATION
 
 
 @pytest.mark.parametrize(

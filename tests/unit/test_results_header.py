@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from bead_stacks import lens
 from locstream import __version__
 from locstream.calibration import CameraCalibration
 from locstream.results.header import CalibrationSummary, ResultsHeader
@@ -119,3 +121,20 @@ def test_pyme_gets_micrometres_seconds_and_both_ways_of_counting() -> None:
 def test_pyme_is_told_nothing_that_is_not_known() -> None:
     camera = header(camera="").pyme()["Camera"]
     assert not {"Name", "IntegrationTime", "CycleTime", "ADOffset"} & set(camera)
+
+
+def test_it_says_which_file_the_calibration_came_from_and_how_wide_fits_run(tmp_path: Path) -> None:
+    known = ResultsHeader.from_source(
+        INFO, CALIBRATION, acquisition_id="id", name="n", started_s=1.5, calibration_file=tmp_path / "c.h5", lanes=16
+    )
+    assert (known.calibration_file, known.lanes) == (str(tmp_path / "c.h5"), 16)
+    assert (full().calibration_file, full().lanes, full().depth) == ("", 0, False)
+
+
+def test_what_gives_depth_is_in_it_whole() -> None:
+    known = ResultsHeader.from_source(
+        INFO, CALIBRATION, acquisition_id="id", name="n", started_s=1.5, astigmatism=(through := lens())
+    )
+    assert known.depth
+    back = ResultsHeader.model_validate_json(known.model_dump_json())
+    assert type(through).model_validate(back.astigmatism) == through

@@ -37,7 +37,7 @@ def test_a_serial_number_wins_over_a_name_and_a_name_over_a_star() -> None:
 
 def test_values_and_saturation_are_the_cameras() -> None:
     entry = CameraSettings(pixel_size_nm=100, offset_adu=99, gain_e_per_adu=0.5, read_noise_e=1.5, em_gain=2)
-    calibration, warnings = calibration_for(config(entry), INFO)
+    calibration, warnings, _ = calibration_for(config(entry), INFO)
     assert (calibration.offset_adu, calibration.gain_e_per_adu, calibration.read_noise_e) == (99, 0.5, 1.5)
     assert calibration.em_gain == 2
     assert calibration.saturation_adu == 2**14 - 1
@@ -45,7 +45,7 @@ def test_values_and_saturation_are_the_cameras() -> None:
 
 
 def test_no_calibration_is_said_loudly() -> None:
-    calibration, (warning,) = calibration_for(Config(), SourceInfo("Andor", 4, 3, pixel_size_nm=100))
+    calibration, (warning,), _ = calibration_for(Config(), SourceInfo("Andor", 4, 3, pixel_size_nm=100))
     assert calibration.gain_e_per_adu == 1
     assert "photons are ADU" in warning
     assert "'Andor'" in warning
@@ -74,7 +74,7 @@ def test_maps_are_read_and_cropped_to_the_region(tmp_path: Path, suffix: str) ->
         tifffile.imwrite(path, sensor)
     info = SourceInfo("Andor", width=4, height=3, roi_x=2, roi_y=1)
     entry = CameraSettings(pixel_size_nm=100, offset_adu=path)
-    calibration, _ = calibration_for(config(entry), info)
+    calibration, _, _ = calibration_for(config(entry), info)
     np.testing.assert_array_equal(calibration.offset_adu, sensor[1:4, 2:6])
 
 
@@ -110,7 +110,8 @@ def test_a_stored_calibration_is_found_and_cut_to_the_frames(tmp_path: Path, pla
     stored(tmp_path, em_gain=200.0)
     entry = CameraSettings(pixel_size_nm=100, calibration=tmp_path / place, quantum_efficiency=0.9)
     info = SourceInfo("Andor", serial="X-1", width=4, height=3, roi_x=7, roi_y=8, bit_depth=14)
-    calibration, warnings = calibration_for(config(entry), info)
+    calibration, warnings, file = calibration_for(config(entry), info)
+    assert file == tmp_path / "andor.h5"
     expected = (1 + np.arange(80.0).reshape(8, 10))[2:5, 2:6]
     for name in MAPS:
         np.testing.assert_array_equal(getattr(calibration, name), expected)
@@ -122,7 +123,7 @@ def test_what_a_stored_calibration_does_not_agree_in_is_passed_on(tmp_path: Path
     path = stored(tmp_path, properties={"Gain": "2"})
     entry = CameraSettings(pixel_size_nm=100, calibration=path)
     info = SourceInfo("Andor", serial="X-1", width=4, height=3, roi_x=5, roi_y=6, details={"Cam.Gain": "4"})
-    _, (warning,) = calibration_for(config(entry), info)
+    _, (warning,), _ = calibration_for(config(entry), info)
     assert "Gain was '2' when it was made and is '4'" in warning
 
 
@@ -183,10 +184,10 @@ def test_the_estimate_looks_at_the_first_frames_only_and_gives_up_on_nothing() -
 def test_an_estimate_is_used_where_no_entry_matches_and_is_said() -> None:
     fallback = Fallback(CameraSettings(offset_adu=90, gain_e_per_adu=2), "its noise gives something")
     info = SourceInfo("Andor", 4, 3, pixel_size_nm=100)
-    calibration, (warning,) = calibration_for(Config(), info, fallback)
+    calibration, (warning,), _ = calibration_for(Config(), info, fallback)
     assert (calibration.offset_adu, calibration.gain_e_per_adu) == (90, 2)
     assert "its noise gives something" in warning
-    calibration, warnings = calibration_for(config(CameraSettings(offset_adu=1)), info, fallback)
+    calibration, warnings, _ = calibration_for(config(CameraSettings(offset_adu=1)), info, fallback)
     assert (calibration.offset_adu, warnings) == (1, [])
 
 

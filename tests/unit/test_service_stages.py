@@ -19,6 +19,7 @@ from locstream.stream.stages import Latency, Queue, Stages
 from locstream.stream.wire import pack
 from locstreamd.fit.lane import FitLane
 from locstreamd.record.lane import RecordLane
+from locstreamd.service.commits import UNCOMMITTED_FRAMES, Commits
 from locstreamd.service.config import WorkerSettings
 from locstreamd.service.stages import StagesOf
 from locstreamd.view.gauges import Gauges
@@ -59,7 +60,16 @@ def context():
 
 @pytest.fixture
 def desk() -> SimpleNamespace:
-    return SimpleNamespace(control=SimpleNamespace(rejected=3), publisher=SimpleNamespace(subscribers=2))
+    return SimpleNamespace(
+        control=SimpleNamespace(rejected=3), publisher=SimpleNamespace(subscribers=2, deaths=7, unpublished=8)
+    )
+
+
+def commits(context: zmq.Context) -> Commits:
+    """Return commits of a run that has not begun."""
+    waiting = Commits(context, most_hz=20)
+    waiting.close()
+    return waiting
 
 
 def by_name(queues: tuple[Queue, ...]) -> dict[str, Queue]:
@@ -76,8 +86,8 @@ def test_frames_are_seen_where_they_wait(tmp_path: Path, context: zmq.Context, d
     record = RecordLane(Camera(50, paced=True), context)
     record.reread_from(lambda index: np.zeros((HEIGHT, WIDTH), np.uint16))
     fit = fit_lane(record, context, tmp_path)
-    stages = StagesOf(record, fit, desk, Gauges())
-    assert [queue.frames for queue in stages().queues] == [0, 0, 0, 0, 0]
+    stages = StagesOf(record, fit, desk, commits(context), Gauges())
+    assert [queue.frames for queue in stages().queues] == [0, 0, 0, 0, 0, 0]
     record.start()
     while record._capture.waiting < 50:
         pass
@@ -89,6 +99,7 @@ def test_frames_are_seen_where_they_wait(tmp_path: Path, context: zmq.Context, d
     assert queues["backlog_memory"] == Queue("backlog_memory", 50, -(-1_000_000 // FRAME_BYTES), 50 * FRAME_BYTES)
     assert queues["backlog_disk"] == Queue("backlog_disk", 0)
     assert queues["workers"].capacity == 0, "none has joined"
+    assert queues["commit"] == Queue("commit", 0, UNCOMMITTED_FRAMES)
     assert "recorder" not in queues, "nothing is recorded"
     fit.close()
     record.close()
@@ -103,7 +114,7 @@ def test_what_finds_no_room_in_memory_waits_on_disk(
     room = -(-1_000_000 // FRAME_BYTES)
     for _ in range(room + 7):
         fit.push(np.zeros((HEIGHT, WIDTH), np.uint16))
-    queues = by_name(StagesOf(record, fit, desk, Gauges())().queues)
+    queues = by_name(StagesOf(record, fit, desk, commits(context), Gauges())().queues)
     assert (queues["backlog_memory"].frames, queues["backlog_memory"].capacity) == (room, room)
     assert queues["backlog_disk"].frames == 7
     assert fit.queued == room + 7, "the two add up to what the status says"
@@ -116,11 +127,13 @@ def test_counts_are_those_of_the_parts(tmp_path: Path, context: zmq.Context, des
     fit = fit_lane(record, context, tmp_path)
     gauges.committed.add(np.array([0.5]))
     fit._dispatcher.fit_s, fit._dispatcher.rejected, fit._dispatcher.unusable, fit._pool.deaths = 1.5, 4, 5, 6
-    stages = StagesOf(record, fit, desk, gauges)()
+    stages = StagesOf(record, fit, desk, commits(context), gauges)()
     assert stages.busy_s["fit"] == 1.5
     assert stages.busy_s["loop"] >= 0
     assert (stages.rejected, stages.left_out) == ({"control": 3, "work": 4}, 5)
-    assert stages.deaths == {"worker": 6, "recorder": 0}
+    assert stages.busy_s["recorder"] == stages.busy_s["commit"] == 0, "nothing is recorded"
+    assert stages.deaths == {"worker": 6, "recorder": 0, "publisher": 7}
+    assert (stages.unpublished, stages.camera_restarts) == (8, 0)
     assert (stages.subscribers, stages.committed, stages.published) == (2, Latency(500.0, 500.0), None)
     fit.close()
     record.close()
@@ -132,7 +145,7 @@ def test_latency_is_told_only_where_frames_come_at_a_cameras_pace(
     record, gauges = RecordLane(Camera(0, paced=False), context), Gauges()
     fit = fit_lane(record, context, tmp_path)
     gauges.committed.add(np.array([0.5]))
-    stages = StagesOf(record, fit, desk, gauges)()
+    stages = StagesOf(record, fit, desk, commits(context), gauges)()
     assert stages.committed is stages.published is None
     fit.close()
     record.close()
@@ -145,7 +158,7 @@ def test_latency_is_worked_out_once_a_second_and_again_when_the_camera_has_stopp
     fit = fit_lane(record, context, tmp_path)
     finished = False
     monkeypatch.setattr(RecordLane, "finished", property(lambda self: finished))
-    stages = StagesOf(record, fit, desk, gauges)
+    stages = StagesOf(record, fit, desk, commits(context), gauges)
     gauges.published.add(np.array([0.5]))
     assert stages().published == Latency(500.0, 500.0)
     gauges.published.add(np.array([1.5]))

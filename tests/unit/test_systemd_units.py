@@ -47,4 +47,4 @@ def test_it_is_hardened(unit: Path) -> None:
 
 def test_numba_may_compile(unit: Path) -> None:
     assert "MemoryDenyWriteExecute=yes" not in unit.read_text()
-    assert "NUMBA_CACHE_DIR=" in unit.read_text()
+    assert "CacheDirectory=locstream" in unit.read_text(), "where compiled kernels are kept, each version's apart"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import logging
 import time
 from dataclasses import dataclass, field
 
@@ -10,17 +11,22 @@ import numpy as np
 import zmq
 
 from locstream import __version__
+from locstream.calibration.astigmatism import AstigmatismCalibration
 from locstream.calibration.camera import CameraCalibration
 from locstream.errors import MessageError
 from locstream.fitting import FitOptions
+from locstream.fitting.residuals import Residuals
 from locstream.formats.picasso import storable
-from locstream.localizations import LOCALIZATION, Localizations
+from locstream.localizations import LOCALIZATION, LOCALIZATION_3D, Localizations, empty
 from locstream.results.frames import FrameOutcome
 from locstream.stacks.source import Image
+from locstream.stream.arrivals import arrived
 from locstream.stream.wire import pack
 from locstreamd.fit.backlog import Backlog
-from locstreamd.fit.work import FROM_WORKER, Done, Join, Leave, Refused, Work, setup_message
+from locstreamd.fit.work import FROM_WORKER, Done, Join, Leave, Ready, Refused, Work, setup_message
 from locstreamd.record.frame_index import FrameIndex
+
+log = logging.getLogger("locstream")
 
 ATTEMPTS = 3
 """A frame on which so many workers died is marked failed, and the run goes on."""
@@ -37,14 +43,19 @@ class Settled:
     outcome: FrameOutcome
     rows: Localizations
     reason: str = ""
+    residuals: Residuals | None = None
+    """What its molecules leave unexplained, of one frame in some."""
 
 
 @dataclass
 class _Worker:
-    """A worker that has joined, and the frames it holds."""
+    """A worker that has joined, and the frames it holds; its credits come when it is ready."""
 
     pid: int
-    credits: int
+    lanes: int
+    vectors: str
+    number: int
+    credits: int = 0
     holds: dict[int, tuple[Image, float]] = field(default_factory=dict)
 
 
@@ -65,6 +76,8 @@ class Dispatcher:
         What every worker is set up with.
     timeout_s
         A worker that holds a frame for longer counts as hung.
+    astigmatism
+        Has the workers give every row its depth; None for rows without.
 
     Attributes
     ----------
@@ -76,6 +89,8 @@ class Dispatcher:
         Why a worker was refused, or refused to work, last; "" where none did.
     fit_s
         Time the workers have spent fitting, all together, s.
+    joined
+        Sentences about workers that have become ready, until somebody takes them away.
     """
 
     def __init__(
@@ -89,33 +104,43 @@ class Dispatcher:
         width: int,
         options: FitOptions,
         timeout_s: float,
+        astigmatism: AstigmatismCalibration | None = None,
     ) -> None:
         self.rejected = 0
         self.unusable = 0
         self.last_refusal = ""
+        self.joined: list[str] = []
         self._failed: list[Settled] = []
         self.fit_s = 0.0
         self._pixel_size_nm = calibration.pixel_size_nm
         self._shape = (height, width)
+        self._dtype = LOCALIZATION if astigmatism is None else LOCALIZATION_3D
+        self._box = options.box_px
         self._backlog = backlog
         self._index = index
-        setup, maps = setup_message(calibration, height, width, options)
+        setup, maps = setup_message(calibration, height, width, options, astigmatism)
         self._setup = pack(setup, *maps)
         self._timeout_s = timeout_s
         self._workers: dict[bytes, _Worker] = {}
+        self._joined = 0
         self._again: list[tuple[int, Image]] = []
         self._attempts: dict[int, int] = {}
         self._out: set[int] = set()
         self.socket = context.socket(zmq.ROUTER)
         self.socket.linger = 1_000
         self.socket.router_mandatory = True
-        self.socket.sndhwm = self.socket.rcvhwm = 0  # bounded by credits
+        self.socket.sndhwm = 0  # bounded by credits
         self.socket.bind(endpoint)
 
     @property
     def workers(self) -> int:
-        """Workers that have joined."""
-        return len(self._workers)
+        """Workers that are ready: set up, with their kernels compiled."""
+        return sum(worker.credits > 0 for worker in self._workers.values())
+
+    @property
+    def lanes(self) -> int:
+        """Molecules that the narrowest of the workers that are ready fits side by side; 0 where none is."""
+        return min((worker.lanes for worker in self._workers.values() if worker.credits), default=0)
 
     @property
     def credits(self) -> int:
@@ -147,21 +172,23 @@ class Dispatcher:
     def receive(self) -> list[Settled]:
         """Take what the workers have sent."""
         settled = []
-        while self.socket.poll(0):
-            identity, *parts = self.socket.recv_multipart()
+        for identity, *parts in arrived(self.socket):
             try:
                 message, buffers = FROM_WORKER.unpack(parts)
                 match message:
                     case Join():
                         self._welcome(identity, message)
+                    case Ready():
+                        self._open_account(identity, message)
                     case Done():
-                        rows = self._usable(_rows(message, buffers, self._number(message.index)))
+                        rows = self._usable(self._rows(message, buffers))
+                        residuals = self._residuals(message, buffers)
                         if self._take_back(identity, message.index):
                             self.fit_s += message.fit_ms / 1000
-                            settled.append(Settled(message.index, FrameOutcome.FITTED, rows))
+                            settled.append(Settled(message.index, FrameOutcome.FITTED, rows, residuals=residuals))
                     case Refused(index=int() as index):
                         if self._take_back(identity, index):
-                            settled.append(_failed(index, message.reason))
+                            settled.append(self._failure(index, message.reason))
                     case Refused():
                         self.last_refusal = f"a fit worker cannot work: {message.reason}"
             except MessageError:
@@ -183,7 +210,7 @@ class Dispatcher:
                     heapq.heappush(self._again, (index, image))
                 else:
                     del self._attempts[index]
-                    failed.append(_failed(index, f"{ATTEMPTS} workers died while fitting it"))
+                    failed.append(self._failure(index, f"{ATTEMPTS} workers died while fitting it"))
         return failed
 
     def hung(self) -> list[int]:
@@ -208,7 +235,15 @@ class Dispatcher:
             self._post(identity, pack(Leave()))
             return
         if self._post(identity, self._setup):
-            self._workers[identity] = _Worker(join.pid, join.credits)
+            self._joined += 1
+            self._workers[identity] = _Worker(join.pid, join.lanes, join.vectors, self._joined)
+
+    def _open_account(self, identity: bytes, ready: Ready) -> None:
+        if (worker := self._workers.get(identity)) is not None:
+            worker.credits = ready.credits
+            text = f"worker {worker.number} joined: {worker.vectors}"
+            log.info("%s", text)
+            self.joined.append(text)
 
     def _give(self, identity: bytes, index: int, image: Image) -> None:
         header = pack(Work(index=index, number=self._index.number(index)))
@@ -229,11 +264,29 @@ class Dispatcher:
             return False
         return True
 
-    def _number(self, index: int) -> int:
-        """Return the number of a frame that was given out. Raises `MessageError` for any other."""
-        if index not in self._out:
-            raise MessageError(f"frame index {index} is with no worker")
-        return self._index.number(index)
+    def _rows(self, done: Done, buffers: list[bytes | memoryview]) -> Localizations:
+        """Return the rows of a frame that was given out. Raises `MessageError` for what cannot be those."""
+        if done.index not in self._out:
+            raise MessageError(f"frame index {done.index} is with no worker")
+        if not buffers or len(buffers[0]) != done.rows * self._dtype.itemsize:
+            raise MessageError(f"frame index {done.index}: the announced {done.rows} rows are not what came")
+        rows = np.frombuffer(buffers[0], self._dtype)
+        number = self._index.number(done.index)
+        if np.any(rows["frame"] != number):
+            raise MessageError(f"frame index {done.index}: rows of another frame than {number}")
+        return rows
+
+    def _residuals(self, done: Done, buffers: list[bytes | memoryview]) -> Residuals | None:
+        """Return what a frame's molecules leave unexplained, if it was looked at."""
+        if not done.residual_spots:
+            return None
+        if len(buffers) != 2 or len(buffers[1]) != 4 * self._box**2:
+            raise MessageError(f"frame index {done.index}: the residuals are not those of a box of {self._box} px")
+        total = np.frombuffer(buffers[1], "<f4").reshape(self._box, self._box)
+        return Residuals(total, done.residual_spots) if np.isfinite(total).all() else None
+
+    def _failure(self, index: int, reason: str) -> Settled:
+        return Settled(index, FrameOutcome.FAILED, empty(0, self._dtype), reason)
 
     def _usable(self, rows: Localizations) -> Localizations:
         """Leave out and count rows that no results file may hold; a worker of ours never sends one."""
@@ -249,16 +302,3 @@ class Dispatcher:
         self._out.discard(index)
         self._attempts.pop(index, None)
         return True
-
-
-def _rows(done: Done, buffers: list[bytes | memoryview], number: int) -> Localizations:
-    if len(buffers) != 1 or len(buffers[0]) != done.rows * LOCALIZATION.itemsize:
-        raise MessageError(f"frame index {done.index}: the announced {done.rows} rows are not what came")
-    rows = np.frombuffer(buffers[0], LOCALIZATION)
-    if np.any(rows["frame"] != number):
-        raise MessageError(f"frame index {done.index}: rows of another frame than {number}")
-    return rows
-
-
-def _failed(index: int, reason: str) -> Settled:
-    return Settled(index, FrameOutcome.FAILED, np.zeros(0, LOCALIZATION), reason)

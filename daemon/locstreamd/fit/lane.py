@@ -6,6 +6,7 @@ import os
 
 import zmq
 
+from locstream.calibration.astigmatism import AstigmatismCalibration
 from locstream.calibration.camera import CameraCalibration
 from locstream.errors import LocstreamError
 from locstream.fitting import FitOptions
@@ -21,7 +22,7 @@ from locstreamd.record.lane import RecordLane
 from locstreamd.service.config import WorkerSettings
 
 MB = 1_000_000
-DEATHS_BEFORE_THE_FIRST_JOINS = 3
+DEATHS_BEFORE_THE_FIRST_IS_READY = 3
 
 
 class FitLane:
@@ -37,6 +38,8 @@ class FitLane:
         What the workers are set up with.
     settings
         How many workers, how patient, how much memory.
+    astigmatism
+        Has the workers give every row its depth; None for rows without.
     """
 
     def __init__(
@@ -49,16 +52,26 @@ class FitLane:
         width: int,
         options: FitOptions,
         settings: WorkerSettings,
+        astigmatism: AstigmatismCalibration | None = None,
     ) -> None:
         # Frames that are lost when nobody takes them wait on disk; a source that can wait, waits.
         fetch = record.read if record.paced and record.can_read_back else None
         self._backlog = Backlog(settings.backlog_mb * MB, fetch, lambda: record.on_disk)
         self._collector = Collector(record.index)
         self._dispatcher = Dispatcher(
-            endpoint, context, self._backlog, record.index, calibration, height, width, options, settings.timeout_s
+            endpoint,
+            context,
+            self._backlog,
+            record.index,
+            calibration,
+            height,
+            width,
+            options,
+            settings.timeout_s,
+            astigmatism,
         )
         self._pool = WorkerPool(endpoint, settings.count or max(1, (os.cpu_count() or 2) - 1), settings.nice)
-        self._anyone_joined = False
+        self._anyone_ready = False
         self._record = record
         self._frame_bytes = 2 * height * width
         self._room = -(-settings.backlog_mb * MB // self._frame_bytes)
@@ -70,8 +83,18 @@ class FitLane:
 
     @property
     def workers(self) -> int:
-        """Workers that have joined and live."""
+        """Workers that are ready and live."""
         return self._dispatcher.workers
+
+    @property
+    def lanes(self) -> int:
+        """Molecules that the narrowest worker fits side by side; 0 before one is ready."""
+        return self._dispatcher.lanes
+
+    def take_joined(self) -> list[str]:
+        """Return sentences about the workers that have become ready since the last call."""
+        found, self._dispatcher.joined = self._dispatcher.joined, []
+        return found
 
     @property
     def worker_pids(self) -> list[int]:
@@ -82,6 +105,11 @@ class FitLane:
     def queued(self) -> int:
         """Frames that wait for a worker, in memory or on disk."""
         return len(self._backlog)
+
+    @property
+    def spilled(self) -> int:
+        """Frames that wait for a worker on disk only."""
+        return self._backlog.spilled
 
     @property
     def queues(self) -> tuple[Queue, ...]:
@@ -149,10 +177,10 @@ class FitLane:
         self._pool.close()
 
     def _look_after_workers(self) -> list[Settled]:
-        self._anyone_joined = self._anyone_joined or self.workers > 0
+        self._anyone_ready = self._anyone_ready or self.workers > 0
         # The first compiles the kernels for all; together they would each do it.
-        dead = self._pool.tend(at_most=None if self._anyone_joined else 1)
-        if not self._anyone_joined and self._pool.deaths >= DEATHS_BEFORE_THE_FIRST_JOINS:
+        dead = self._pool.tend(at_most=None if self._anyone_ready else 1)
+        if not self._anyone_ready and self._pool.deaths >= DEATHS_BEFORE_THE_FIRST_IS_READY:
             raise LocstreamError(
                 f"the fit workers end at once ({self._pool.deaths} starts)",
                 safe="every frame that was taken is in the raw stack",

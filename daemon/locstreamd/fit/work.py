@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+from pydantic import ValidationError
 
+from locstream.calibration.astigmatism import AstigmatismCalibration
 from locstream.calibration.camera import MAPS, CameraCalibration
 from locstream.errors import MessageError
 from locstream.fitting import FitOptions
@@ -15,13 +17,15 @@ class ToWorker(Message, frozen=True, kw_only=True):
 
 
 class Setup(ToWorker, frozen=True, kw_only=True, tag="setup"):
-    """How to fit: frame shape, options, calibration; the calibration's maps follow, one buffer each."""
+    """How to fit: frame shape, options, calibrations; the maps of the camera's follow, one buffer each."""
 
     height: int
     width: int
     fit: dict[str, object]
     scalars: dict[str, float | None]
     maps: tuple[str, ...]
+    astigmatism: dict[str, object] | None = None
+    """What gives rows their depth; None for rows without."""
 
 
 class Work(ToWorker, frozen=True, kw_only=True, tag="work"):
@@ -40,19 +44,33 @@ class FromWorker(Message, frozen=True, kw_only=True):
 
 
 class Join(FromWorker, frozen=True, kw_only=True, tag="join"):
-    """A worker is here and has its kernels compiled; it takes up to `credits` frames at a time."""
+    """A worker is here; it waits for its set-up."""
 
     pid: int
     version: str
+    lanes: int
+    """Molecules that it fits side by side: the float32 numbers of one of its vector registers."""
+    vectors: str = ""
+    """The same in words, with the name of the instructions."""
+
+
+class Ready(FromWorker, frozen=True, kw_only=True, tag="ready"):
+    """The set-up is understood and its kernels are compiled; the worker takes up to `credits` frames at a time."""
+
     credits: int
 
 
 class Done(FromWorker, frozen=True, kw_only=True, tag="done"):
-    """A frame is fitted; its rows follow as one buffer."""
+    """A frame is fitted; its rows follow as one buffer.
+
+    Of one frame in some a second buffer follows: what its molecules leave unexplained, the sum over `residual_spots`
+    of them, box² float32, see `locstream.fitting.residuals`.
+    """
 
     index: int
     rows: int
     fit_ms: float
+    residual_spots: int = 0
 
 
 class Refused(FromWorker, frozen=True, kw_only=True, tag="refused"):
@@ -63,13 +81,17 @@ class Refused(FromWorker, frozen=True, kw_only=True, tag="refused"):
 
 
 TO_WORKER: Dialect[ToWorker] = Dialect(Setup, Work, Leave)
-FROM_WORKER: Dialect[FromWorker] = Dialect(Join, Done, Refused)
+FROM_WORKER: Dialect[FromWorker] = Dialect(Join, Ready, Done, Refused)
 
 SCALARS = ("pixel_size_nm", "offset_adu", "gain_e_per_adu", "read_noise_e", "em_gain", "quantum_efficiency")
 
 
 def setup_message(
-    calibration: CameraCalibration, height: int, width: int, options: FitOptions
+    calibration: CameraCalibration,
+    height: int,
+    width: int,
+    options: FitOptions,
+    astigmatism: AstigmatismCalibration | None = None,
 ) -> tuple[Setup, list[Buffer]]:
     """Return the set-up of a worker and the calibration maps that travel behind it."""
     maps = tuple(m for m in MAPS if isinstance(getattr(calibration, m), np.ndarray))
@@ -80,6 +102,7 @@ def setup_message(
         fit=options.model_dump(mode="json"),
         scalars={**scalars, "saturation_adu": calibration.saturation_adu},
         maps=maps,
+        astigmatism=None if astigmatism is None else astigmatism.model_dump(mode="json"),
     )
     return message, [np.ascontiguousarray(getattr(calibration, m), "<f4").tobytes() for m in maps]
 
@@ -102,3 +125,13 @@ def calibration_from(setup: Setup, buffers: list[Buffer]) -> CameraCalibration:
         for name, b in zip(setup.maps, buffers, strict=True)
     }
     return CameraCalibration(**setup.scalars, **maps)  # type: ignore[arg-type]  # names come from SCALARS and MAPS
+
+
+def astigmatism_from(setup: Setup) -> AstigmatismCalibration | None:
+    """Return the astigmatism calibration that a set-up message carries. Raises `MessageError` where it is none."""
+    if setup.astigmatism is None:
+        return None
+    try:
+        return AstigmatismCalibration.model_validate(setup.astigmatism)
+    except ValidationError as error:
+        raise MessageError(f"the set-up carries no astigmatism calibration: {error.errors()[0]['msg']}") from error

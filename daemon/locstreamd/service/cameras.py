@@ -27,10 +27,28 @@ class Fallback(NamedTuple):
     warning: str = ""
 
 
+class Calibrated(NamedTuple):
+    """What was found for a camera.
+
+    Parameters
+    ----------
+    calibration
+        Cropped to the frames.
+    warnings
+        Sentences the user must see.
+    file
+        The stored calibration that it was read from; None where numbers were given, or nothing.
+    """
+
+    calibration: CameraCalibration
+    warnings: list[str]
+    file: Path | None = None
+
+
 def calibration_for(
     config: Config, info: SourceInfo, fallback: Fallback | None = None, pixel_size_nm: float | None = None
-) -> tuple[CameraCalibration, list[str]]:
-    """Return the calibration for a source, cropped to its region, and sentences the user must see.
+) -> Calibrated:
+    """Return the calibration for a source, cropped to its region.
 
     Parameters
     ----------
@@ -76,7 +94,7 @@ def calibration_for(
             quantum_efficiency=entry.quantum_efficiency,
             saturation_adu=saturation,
         )
-        return stored, [*warnings, *found.warnings]
+        return Calibrated(stored, [*warnings, *found.warnings], found.path)
     calibration = CameraCalibration(
         pixel_size_nm=pixel_size_nm,
         offset_adu=_value(entry.offset_adu, 0.0),
@@ -86,7 +104,7 @@ def calibration_for(
         quantum_efficiency=entry.quantum_efficiency,
         saturation_adu=saturation,
     )
-    return calibration.for_frames(info.height, info.width, info.roi_x, info.roi_y), warnings
+    return Calibrated(calibration.for_frames(info.height, info.width, info.roi_x, info.roi_y), warnings)
 
 
 def estimated(stack: Stack) -> Fallback | None:

@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
+from locstream.bundle.metadata_form import read_metadata
 from locstream.errors import ConfigError
 from locstream.stacks.open import open_stack
 from locstreamd.record.replay import ReplaySource
 from locstreamd.service.cameras import estimated
 from locstreamd.service.config import Config
-from locstreamd.service.load_config import load_config
+from locstreamd.service.load_config import dotted, load_config
 from locstreamd.service.recovery import recover_folder
 from locstreamd.service.run import Plan, run_plan
 from locstreamd.service.show_config import show_config
@@ -69,6 +70,8 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument("--name", help="begins every file's name")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="folder for the files")
     parser.add_argument("--frames", type=int, help="stop after so many frames")
+    _add_astigmatism(parser)
+    _add_metadata(parser)
     given = parser.parse_args(arguments)
     loaded = load_config(given.config, _overrides(given))
     if loaded.config.micromanager is None and loaded.config.simulation is None:
@@ -105,6 +108,8 @@ def add_stack_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="folder for the files")
     parser.add_argument("--config", type=Path, metavar="FILE", help="configuration: camera calibration, fit, rendering")
     parser.add_argument("--name", help="begins every file's name (the stack's own name)")
+    _add_astigmatism(parser)
+    _add_metadata(parser)
 
 
 def stack_config(given: argparse.Namespace) -> Config:
@@ -145,6 +150,18 @@ def config(arguments: Sequence[str]) -> int:
     return 0
 
 
+def _add_astigmatism(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--astigmatism", type=Path, metavar="FILE", help="what `locstream calibrate` wrote: gives molecules their depth"
+    )
+
+
+def _add_metadata(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--metadata", type=Path, metavar="FILE", help="sample, label, people: a form that `locstream metadata` prints"
+    )
+
+
 def _overrides(given: argparse.Namespace) -> dict[str, object]:
     """Return the values of the command line that stand for settings."""
     found: dict[str, object] = {}
@@ -152,6 +169,11 @@ def _overrides(given: argparse.Namespace) -> dict[str, object]:
         found["acquisition.name"] = given.name
     if given.out is not None:
         found["acquisition.folder"] = str(given.out)
+    if given.astigmatism is not None:
+        found["fit.astigmatism"] = str(given.astigmatism.absolute())
+    if given.metadata is not None:
+        told = dotted(read_metadata(given.metadata))
+        found |= {f"metadata.{key}": value for key, value in told if value != ""}  # else the instrument's own stays
     return found
 
 

@@ -8,6 +8,8 @@ from typing import Annotated, Self
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, field_validator, model_validator
 
+from locstream.bundle.metadata import Metadata
+from locstream.bundle.options import BundleOptions
 from locstream.calibration.camera import MAPS
 from locstream.fitting import FitOptions
 from locstream.rendering.options import RenderOptions
@@ -78,6 +80,34 @@ class CameraSettings(Settings):
         return self
 
 
+class FitSettings(FitOptions):
+    """How molecules are found and fitted. The defaults work untouched where `psf_sigma_nm` is roughly right."""
+
+    astigmatism: Path | None = None
+    """File that `locstream calibrate` wrote of the astigmatic lens: gives every molecule its depth. What is not set of
+    model, psf_sigma_nm and box_px then follows from it. Not given: no depth."""
+
+    @property
+    def options(self) -> FitOptions:
+        """What is said of fitting alone; what was not set stays so."""
+        return FitOptions.model_validate(self.model_dump(exclude={"astigmatism"}, exclude_unset=True))
+
+    @property
+    def derived(self) -> tuple[str, ...]:
+        """Names of what is not set and follows from the lens."""
+        follows = ("psf_sigma_nm", "box_px", "model") if self.astigmatism is not None else ()
+        return tuple(name for name in follows if name not in self.model_fields_set)
+
+    @model_validator(mode="after")
+    def _has_two_widths(self) -> Self:
+        if self.astigmatism is not None and "model" in self.model_fields_set and self.model != "sigma_xy":
+            raise ValueError(
+                f'model = "{self.model}" gives no width of each axis, and astigmatism makes depth of these: '
+                'set model = "sigma_xy", or leave it out'
+            )
+        return self
+
+
 class WorkerSettings(Settings):
     """The processes that fit."""
 
@@ -105,6 +135,21 @@ class ResultsSettings(Settings):
     acquiring, where the camera is stopped in good order when it is reached. The files are finished in it."""
     recorder_mb: PositiveInt = 1024
     """Memory for frames on their way to the raw stack, MB; beyond it the camera's own buffer fills."""
+
+
+class LoadSettings(Settings):
+    """What gives way first when fitting falls behind the camera, see docs/service.md. The raw stack never does."""
+
+    delayed_s: PositiveFloat = 1.0
+    """From so far behind the camera the status comes more rarely, s."""
+    paused_s: PositiveFloat = 5.0
+    """From so far behind, medians stay as they are and the calibration is not checked, s."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.paused_s < self.delayed_s:
+            raise ValueError(f"paused_s = {self.paused_s:g} comes before delayed_s = {self.delayed_s:g}")
+        return self
 
 
 class StreamSettings(Settings):
@@ -151,12 +196,15 @@ class Config(Settings):
     """Record a simulated sample."""
     camera: tuple[CameraSettings, ...] = ()
     """Calibrations; the entry that matches the camera best is taken."""
-    fit: FitOptions = FitOptions()
+    fit: FitSettings = FitSettings()
     render: RenderOptions = RenderOptions()
     workers: WorkerSettings = WorkerSettings()
     results: ResultsSettings = ResultsSettings()
+    load: LoadSettings = LoadSettings()
     stream: StreamSettings = StreamSettings()
     metrics: MetricsSettings = MetricsSettings()
+    bundle: BundleOptions = BundleOptions()
+    metadata: Metadata = Metadata()
 
     @model_validator(mode="after")
     def _has_one_source(self) -> Self:

@@ -8,16 +8,17 @@ import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from pathlib import Path
+
+import msgspec
 
 from locstream.bundle.files import RunFiles
 from locstream.bundle.finish import Ending, finish_run
 from locstream.bundle.summary import Summary, summary_text
-from locstream.calibration.astigmatism import AstigmatismCalibration, read_astigmatism
+from locstream.calibrating.fit_quality import FitQuality
 from locstream.calibration.camera import CameraCalibration
 from locstream.errors import LocstreamError
-from locstream.fitting.depth import depth_curves, options_for_depth
 from locstream.fitting.fit import fit_frames
+from locstream.fitting.gaussian import LANES
 from locstream.results.file import ResultsWriter
 from locstream.results.final import finalize
 from locstream.results.frames import FrameOutcome, frame_records
@@ -25,39 +26,29 @@ from locstream.results.header import ResultsHeader
 from locstream.results.ledger import Ledger
 from locstream.stacks.open import open_stack
 from locstream.stacks.source import Image, Stack
+from locstream.upload.hook import queue_if_asked
 from locstreamd.service.cameras import calibration_for, estimated
 from locstreamd.service.commands import add_stack_arguments, stack_config
 from locstreamd.service.config import Config
+from locstreamd.service.depth import Fit, fit_for
 
 
 def command(arguments: Sequence[str]) -> int:
     """Fit a recorded stack with every processor. `locstream replay` does the same through the live pipeline."""
     parser = argparse.ArgumentParser(prog="locstream fit", description=command.__doc__)
     add_stack_arguments(parser)
-    parser.add_argument(
-        "--astigmatism", type=Path, metavar="FILE", help="what `locstream calibrate` wrote: gives molecules their depth"
-    )
     parser.add_argument("--threads", type=int, metavar="N", help="threads to fit with (one a processor)")
     given = parser.parse_args(arguments)
     if given.threads is not None and given.threads < 1:
         raise LocstreamError(f"--threads {given.threads}: at least 1 is needed", safe="nothing was started")
     config = stack_config(given)
-    astigmatism = None if given.astigmatism is None else read_astigmatism(given.astigmatism)
     with closing(open_stack(given.stack)) as stack:
-        print(summary_text(fit_stack(config, stack, given.pixel_size_nm, given.threads, astigmatism)))
+        print(summary_text(fit_stack(config, stack, given.pixel_size_nm, given.threads)))
     return 0
 
 
-def fit_stack(
-    config: Config,
-    stack: Stack,
-    pixel_size_nm: float | None,
-    threads: int | None,
-    astigmatism: AstigmatismCalibration | None = None,
-) -> Summary:
+def fit_stack(config: Config, stack: Stack, pixel_size_nm: float | None, threads: int | None) -> Summary:
     """Fit every frame of a stack and leave results, pictures and summary.
-
-    With `astigmatism` the results have depth, and what the configuration does not set of the fit follows from it.
 
     Raises
     ------
@@ -66,13 +57,10 @@ def fit_stack(
     """
     info = stack.info
     files = RunFiles(config.acquisition.folder, config.acquisition.name)
-    calibration, warnings = calibration_for(config, info, estimated(stack), pixel_size_nm)
+    calibration, warnings, file = calibration_for(config, info, estimated(stack), pixel_size_nm)
     for warning in (*info.warnings, *warnings):
         print(f"warning: {warning}", file=sys.stderr)
-    if astigmatism is not None:
-        fit = options_for_depth(config.fit, astigmatism, calibration.pixel_size_nm)
-        depth_curves(astigmatism, calibration.pixel_size_nm, fit.model)  # refuses what does not go together
-        config = config.model_copy(update={"fit": fit})
+    fit = fit_for(config, calibration.pixel_size_nm)
     files.prepare()
     started_s = time.time()
     header = ResultsHeader.from_source(
@@ -81,18 +69,34 @@ def fit_stack(
         acquisition_id=uuid.uuid4().hex,
         name=files.name,
         started_s=started_s,
-        astigmatism=astigmatism,
-        fit=config.fit.model_dump(mode="json"),
-        config=config.model_dump(mode="json"),
+        calibration_file=file,
+        astigmatism=fit.astigmatism,
+        lanes=LANES,
+        fit=fit.options.model_dump(mode="json"),
+        config=fit.config.model_dump(mode="json"),
     )
-    ledger = _fit_into(files, header, stack, calibration, config, threads, astigmatism)
+    quality = FitQuality(fit.options, calibration)
+    ledger = _fit_into(files, header, stack, calibration, fit, threads, quality)
     finished_s = time.time()
-    finalize(files.live_results, files.results, {"outcome": "complete", "ledger": ledger.snapshot().as_dict()})
+    learned = {
+        "outcome": "complete",
+        "ledger": ledger.snapshot().as_dict(),
+        "quality": msgspec.to_builtins(quality.report()),
+    }
+    finalize(files.live_results, files.results, learned)
     fps = len(stack) / (finished_s - started_s)
     ending = Ending(
-        "complete", None, ledger.snapshot(), started_s, finished_s, fitted_fps=fps, warnings=tuple(warnings)
+        "complete",
+        None,
+        ledger.snapshot(),
+        started_s,
+        finished_s,
+        fitted_fps=fps,
+        warnings=(*warnings, *quality.changes()),
     )
-    return finish_run(files, info, ending, config.render)
+    summary = finish_run(files, info, ending, config.render)
+    queue_if_asked(files)
+    return summary
 
 
 def _fit_into(
@@ -100,17 +104,18 @@ def _fit_into(
     header: ResultsHeader,
     stack: Stack,
     calibration: CameraCalibration,
-    config: Config,
+    fit: Fit,
     threads: int | None,
-    astigmatism: AstigmatismCalibration | None,
+    quality: FitQuality,
 ) -> Ledger:
     ledger, bar = Ledger(), ProgressBar(len(stack))
-    with ResultsWriter(files.live_results, header) as results:
+    with ResultsWriter(files.live_results, header, calibration=calibration) as results:
         tables = fit_frames(
-            _frames(stack), calibration, config.fit, astigmatism=astigmatism, threads=threads, progress=bar.show
+            _frames(stack), calibration, fit.options, astigmatism=fit.astigmatism, threads=threads, progress=bar.show
         )
         for number, rows in enumerate(tables):
             results.append(rows, frame_records(number, header.started_s, len(rows), FrameOutcome.FITTED))
+            quality.add(rows)
             ledger.acquire(number)
             ledger.settle(number, FrameOutcome.FITTED)
     bar.end()

@@ -24,10 +24,11 @@ def live_text(status: Status) -> str:
     settled = ledger.fitted + ledger.skipped + ledger.failed
     rates = "" if status.state == "done" else f" | {status.fps_acquired:.0f} / {status.fps_fitted:.0f} fps"
     found = f" | median {status.photons:,.0f} photons, {status.precision_nm:.1f} nm" if status.photons else ""
+    load = "" if status.load == "live" else f" | {status.load}, {status.lag_s:.0f} s behind"
     return (
         f"{status.state:<9} frames {ledger.acquired:,} acquired / {settled:,} fitted / lag {ledger.pending:,}"
         f" | {status.localizations:,} locs, {status.per_frame:.1f}/frame"
-        f"{found} | queue {status.queued:,} | dropped {ledger.camera_dropped:,}{rates}"
+        f"{found} | queue {status.queued:,} | dropped {ledger.camera_dropped:,}{load}{rates}"
     )
 
 

@@ -40,7 +40,7 @@ def load_config(path: Path | None, overrides: Mapping[str, object] | None = None
         No such file, not TOML, an unknown key (the nearest valid one is named), a value out of range.
     """
     document = {} if path is None else read_toml(path)
-    origins = dict.fromkeys(_keys(document), str(path))
+    origins = dict.fromkeys((key for key, _ in dotted(document)), str(path))
     for key, value in (overrides or {}).items():
         _set(document, key, value)
         origins = {k: o for k, o in origins.items() if not k.startswith(f"{key}.")}
@@ -78,6 +78,8 @@ def _with_paths_from(config: Config, path: Path | None) -> Config:
     update: dict[str, object] = {}
     if config.micromanager is not None:
         update["micromanager"] = _rebased(config.micromanager, base)
+    if config.fit.astigmatism is not None:
+        update["fit"] = _rebased(config.fit, base)
     return config.model_copy(update={**update, "camera": tuple(_rebased(c, base) for c in config.camera)})
 
 
@@ -87,11 +89,12 @@ def _rebased(settings: Settings, base: Path) -> Settings:
     return settings.model_copy(update=paths)
 
 
-def _keys(document: Mapping[str, Any], prefix: str = "") -> list[str]:
+def dotted(document: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """Return the values of a document, each with its dotted key."""
     found = []
     for key, value in document.items():
         name = f"{prefix}{key}"
-        found += _keys(value, f"{name}.") if isinstance(value, dict) else [name]
+        found += dotted(value, f"{name}.") if isinstance(value, dict) else [(name, value)]
     return found
 
 

@@ -10,6 +10,7 @@ from locstream.bundle.recovery import clean_folder, recover_run, unfinished_runs
 from locstream.bundle.summary import summary_text
 from locstream.errors import LocstreamError
 from locstream.results.lock import FileInUseError
+from locstream.upload.hook import queue_if_asked
 
 
 def recover_folder(folder: Path, progress: Callable[[str], object] | None = None) -> int:
@@ -35,6 +36,8 @@ def recover_folder(folder: Path, progress: Callable[[str], object] | None = None
         bar = _Percent(files.name, progress)
         try:
             recovered = recover_run(files, bar.show)
+            if recovered.summary is not None:
+                queue_if_asked(files)
             bar.end()
             print(summary_text(recovered.summary) if recovered.summary else f"{recovered.name}: {recovered.said}")
         except FileInUseError as error:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from locstreamd.service.config import FitSettings
 from locstreamd.service.load_config import Loaded, model_in
 
 COLUMN = 44
@@ -21,6 +22,7 @@ def show_config(loaded: Loaded) -> str:
 
 def _table(model: BaseModel, name: str, origins: Mapping[str, str]) -> Iterator[str]:
     tables: list[Iterator[str]] = []
+    derived = model.derived if isinstance(model, FitSettings) else ()
     for key, field in type(model).model_fields.items():
         value = getattr(model, key)
         dotted = f"{name}.{key}" if name else key
@@ -31,6 +33,9 @@ def _table(model: BaseModel, name: str, origins: Mapping[str, str]) -> Iterator[
         elif (absent := model_in(field.annotation)) is not None:
             header = f"[{dotted}]" if value is None else f"[[{dotted}]]"
             tables.append(_absent(absent, header, field.description))
+        elif key in derived:
+            yield from _comment(field.description)
+            yield f"# {key} follows from astigmatism"
         else:
             yield from _entry(key, value, origins.get(dotted, _inherited(dotted, origins)), field.description)
     for table in tables:

@@ -11,8 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from locstream.calibrating.fit_quality import FitQuality
 from locstream.calibrating.noise import VARIANCE_PER_MEDIAN, central, local_variance, smoothed
 from locstream.calibration.camera import CameraCalibration
+from locstream.fitting.options import FitOptions
 from locstream.fitting.sensor import sensor
 from locstream.localizations import Localizations
 from locstream.stacks.source import Image
@@ -67,9 +69,19 @@ class CalibrationCheck:
         The camera's, cropped to the frames.
     height, width
         Shape of the frames, px.
+    options
+        How molecules are fitted; None for the defaults.
+
+    Attributes
+    ----------
+    quality
+        How well the latest fits describe what the camera sees, in numbers.
     """
 
-    def __init__(self, calibration: CameraCalibration, height: int, width: int) -> None:
+    def __init__(
+        self, calibration: CameraCalibration, height: int, width: int, options: FitOptions | None = None
+    ) -> None:
+        self.quality = FitQuality(options or FitOptions(), calibration)
         self._offset, self._scale, self._variance = (
             central(np.broadcast_to(values, (height, width)), SIDE_PX) for values in sensor(calibration, height, width)
         )
@@ -100,7 +112,8 @@ class CalibrationCheck:
         self._seen += 1
 
     def fitted(self, rows: Localizations) -> None:
-        """Take fits, any number at a time."""
+        """Take fits, any number at a time, in frame order."""
+        self.quality.add(rows)
         self._chi2 = np.concatenate([self._chi2, rows["chi2"][:: self._row_step]])
         self._background = np.concatenate([self._background, rows["background"][:: self._row_step]])
         if len(self._chi2) > MOST_ROWS:
@@ -114,6 +127,10 @@ class CalibrationCheck:
 
     def sentences(self) -> list[str]:
         """Return what is wrong, in sentences for the user; nothing where all agrees."""
+        return [*(self._of_noise() or self.quality.pattern() or self._of_fits()), *self.quality.changes()]
+
+    def _of_noise(self) -> list[str]:
+        """Return what the noise of the frames shows."""
         noise = self.noise
         if noise is not None and noise.light < DARKEST:
             return [
@@ -131,7 +148,7 @@ class CalibrationCheck:
                 f"the noise of the frames is {noise.ratio:.2f} times what the calibration calls for: gain_e_per_adu is "
                 f"too large by about that factor, or offset_adu too high, or read_noise_e too small. {CONSEQUENCE}"
             ]
-        return self._of_fits()
+        return []
 
     def _of_fits(self) -> list[str]:
         """Return what the fits show where the noise does not."""

@@ -101,6 +101,11 @@ class CameraCalibration:
         """F²: 2 behind an EM register that amplifies, 1 otherwise."""
         return EM_EXCESS_NOISE_SQUARED if self.em_gain > 1 else 1.0
 
+    @property
+    def tells_noise(self) -> bool:
+        """Whether gain or read noise were given. Without either nothing is known of the noise of a frame."""
+        return bool(self.em_gain > 1 or np.any(np.asarray(self.gain_e_per_adu) != 1) or np.any(self.read_noise_e))
+
     def for_frames(self, height: int, width: int, roi_x: int = 0, roi_y: int = 0) -> CameraCalibration:
         """Return the calibration of a region of the sensor.
 

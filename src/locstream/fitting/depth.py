@@ -33,6 +33,9 @@ STEPS = 20
 TOLERANCE_NM = 0.02
 MAX_STEP_NM = 60.0
 BOX_SIGMAS, MIN_BOX_PX = 7, 9
+OFF_BOUNDS, OFF_PART = 5.0, 0.25
+"""A width that departs from its curve by more than so many bounds and this part of it is none of the curve's: two
+molecules in one, a hot pixel, or far beyond the calibrated range. The part is for lenses that are not as they were."""
 
 _jit = numba.njit(cache=True, nogil=True, error_model="numpy")
 
@@ -138,12 +141,20 @@ def depth(
 
 
 @_jit
+def _is_on(variance: Doubles, z_nm: float, sigma: float, bound: float) -> bool:
+    """Tell whether a width may be that of a depth."""
+    width, _ = _width(variance, z_nm)
+    return bool(abs(sigma - width) <= OFF_BOUNDS * bound + OFF_PART * width)
+
+
+@_jit
 def write_depths(
     fits: SpotFits, n: int, height: int, width: int, pixel_nm: float, along: Curves, rows: Localizations
 ) -> int:
     """Write depth and its bound into the rows that `write_rows` made of the first `n` fits, of a width for each axis.
 
-    Rows at an end of the calibrated range are left out, and those behind move up. Returns the number that remain.
+    Rows at an end of the calibrated range, and with widths that are none of the curves', are left out, and those behind
+    move up. Returns the number that remain.
     """
     estimate, uncertainty, _, _, _ = fits
     low, high = along.z[0], along.z[-1]
@@ -151,15 +162,11 @@ def write_depths(
     for k in range(n):
         if not is_molecule(fits, k, height, width):
             continue
-        z, bound = depth(
-            estimate[k, SIGMA] * pixel_nm,
-            estimate[k, SIGMA_Y] * pixel_nm,
-            uncertainty[k, SIGMA] * pixel_nm,
-            uncertainty[k, SIGMA_Y] * pixel_nm,
-            uncertainty[k, TWO_WIDTHS],
-            along,
-        )
-        if low < z < high and math.isfinite(bound):
+        sigma_x, sigma_y = estimate[k, SIGMA] * pixel_nm, estimate[k, SIGMA_Y] * pixel_nm
+        bound_x, bound_y = uncertainty[k, SIGMA] * pixel_nm, uncertainty[k, SIGMA_Y] * pixel_nm
+        z, bound = depth(sigma_x, sigma_y, bound_x, bound_y, uncertainty[k, TWO_WIDTHS], along)
+        possible = _is_on(along.variance_x, z, sigma_x, bound_x) and _is_on(along.variance_y, z, sigma_y, bound_y)
+        if low < z < high and math.isfinite(bound) and possible:
             rows[remain] = rows[row]
             rows[remain]["z_nm"] = z
             rows[remain]["z_uncertainty_nm"] = bound

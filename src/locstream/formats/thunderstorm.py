@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from locstream.errors import ResultsError
-from locstream.localizations import Localizations, empty, precision_nm
+from locstream.localizations import LOCALIZATION, LOCALIZATION_3D, Localizations, empty, precision_nm
 
 HEADER = (
     "id",
@@ -34,9 +34,26 @@ HEADER = (
 )
 """The columns of a two-dimensional table, as ThunderSTORM itself writes them."""
 
+HEADER_3D = (
+    "id",
+    "frame",
+    "x [nm]",
+    "y [nm]",
+    "z [nm]",
+    "sigma1 [nm]",
+    "sigma2 [nm]",
+    "intensity [photon]",
+    "offset [photon]",
+    "bkgstd [photon]",
+    "uncertainty_xy [nm]",
+    "uncertainty_z [nm]",
+)
+"""The columns of a table with depth: two widths, along x and along y."""
+
 Origin = Literal["corner", "centre"]
 
 _ROW = "%d,%d,%.5f,%.5f,%.5f,%.4f,%.5f,%.5f,%.5f\n"
+_ROW_3D = "%d,%d,%.5f,%.5f,%.5f,%.5f,%.5f,%.4f,%.5f,%.5f,%.5f,%.5f\n"
 _NEEDED = ("frame", "x [nm]", "y [nm]")
 _PLAIN = {
     "intensity [photon]": ("photons",),
@@ -47,6 +64,7 @@ _PLAIN = {
     "uncertainty [nm]": ("x_uncertainty_nm", "y_uncertainty_nm"),
     "uncertainty_xy [nm]": ("x_uncertainty_nm", "y_uncertainty_nm"),
 }
+_DEPTH = {"z [nm]": "z_nm", "uncertainty_z [nm]": "z_uncertainty_nm"}
 _BLOCK_ROWS = 100_000
 
 
@@ -60,42 +78,49 @@ class ThunderStormWriter:
         caller closes it.
     pixel_size_nm
         Edge of a camera pixel in the sample plane, nm: positions are moved by half of it.
+    depth
+        Whether the table has depth.
     """
 
-    def __init__(self, file: TextIO, pixel_size_nm: float) -> None:
+    def __init__(self, file: TextIO, pixel_size_nm: float, *, depth: bool = False) -> None:
         self._file = file
         self._half_pixel_nm = _half_pixel(pixel_size_nm)
+        self._depth = depth
+        self._row = _ROW_3D if depth else _ROW
         self._next_id = 1
-        file.write(",".join(f'"{name}"' for name in HEADER) + "\n")
+        file.write(",".join(f'"{name}"' for name in (HEADER_3D if depth else HEADER)) + "\n")
 
     def write(self, table: Localizations) -> None:
         """Append localizations.
 
-        One sigma and one uncertainty is all the format has: they are the means of x and y. The
+        One lateral uncertainty is all the format has, and without depth one sigma: the means of x and y. The
         standard deviation of the background is that of shot noise, the root of the background.
 
         Parameters
         ----------
         table
-            Shape (n,), dtype `locstream.localizations.LOCALIZATION`; nm from the centre of pixel (0, 0).
+            Shape (n,), dtype `locstream.localizations.LOCALIZATION`, or `LOCALIZATION_3D` with depth; nm from the
+            centre of pixel (0, 0).
         """
         for start in range(0, len(table), _BLOCK_ROWS):
             self._write_block(table[start : start + _BLOCK_ROWS])
 
     def _write_block(self, table: Localizations) -> None:
-        columns = (
+        mean_sigma = 0.5 * (table["sigma_x_nm"].astype(np.float64) + table["sigma_y_nm"])
+        columns = [
             np.arange(self._next_id, self._next_id + len(table)),
             table["frame"].astype(np.int64) + 1,
             table["x_nm"].astype(np.float64) + self._half_pixel_nm,
             table["y_nm"].astype(np.float64) + self._half_pixel_nm,
-            0.5 * (table["sigma_x_nm"].astype(np.float64) + table["sigma_y_nm"]),
+            *((table["z_nm"], table["sigma_x_nm"], table["sigma_y_nm"]) if self._depth else (mean_sigma,)),
             table["photons"],
             table["background"],
             np.sqrt(np.maximum(table["background"], 0)),
             precision_nm(table),
-        )
+            *((table["z_uncertainty_nm"],) if self._depth else ()),
+        ]
         values = itertools.chain.from_iterable(zip(*(column.tolist() for column in columns), strict=True))
-        self._file.write(_ROW * len(table) % tuple(values))
+        self._file.write(self._row * len(table) % tuple(values))
         self._next_id += len(table)
 
 
@@ -107,7 +132,8 @@ def write_thunderstorm(path: Path, table: Localizations, pixel_size_nm: float) -
     path
         The ``.csv`` file; one that exists is refused.
     table
-        Shape (n,), dtype `locstream.localizations.LOCALIZATION`; nm from the centre of pixel (0, 0).
+        Shape (n,), dtype `locstream.localizations.LOCALIZATION`, or `LOCALIZATION_3D` with depth; nm from the centre
+        of pixel (0, 0).
     pixel_size_nm
         Edge of a camera pixel in the sample plane, nm.
 
@@ -118,7 +144,7 @@ def write_thunderstorm(path: Path, table: Localizations, pixel_size_nm: float) -
     """
     try:
         with path.open("x", encoding="utf-8", newline="") as file:
-            ThunderStormWriter(file, pixel_size_nm).write(table)
+            ThunderStormWriter(file, pixel_size_nm, depth=table.dtype == LOCALIZATION_3D).write(table)
     except FileExistsError as error:
         raise ResultsError(f"{path} exists and is not overwritten", todo="choose another name") from error
     except OSError as error:
@@ -147,7 +173,8 @@ def read_thunderstorm(
     Returns
     -------
     numpy.ndarray
-        Shape (n,), dtype `locstream.localizations.LOCALIZATION`; nm from the centre of pixel (0, 0).
+        Shape (n,), dtype `locstream.localizations.LOCALIZATION`, or `LOCALIZATION_3D` where there is a column
+        ``z [nm]``; nm from the centre of pixel (0, 0).
 
     Raises
     ------
@@ -158,12 +185,13 @@ def read_thunderstorm(
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             names = _names(file, path)
-            wanted = [name for name in names if name in (*_NEEDED, *_PLAIN)]
+            wanted = [name for name in names if name in (*_NEEDED, *_PLAIN, *_DEPTH)]
             values = _numbers(file, [names.index(name) for name in wanted])
     except (OSError, ValueError) as error:
         raise ResultsError(f"{path} cannot be read as a ThunderSTORM table: {error}") from error
     columns = dict(zip(wanted, values.T, strict=True))
-    table = empty(len(values))
+    with_depth = "z [nm]" in columns
+    table = empty(len(values), LOCALIZATION_3D if with_depth else LOCALIZATION)
     frames = columns["frame"] - first_frame
     if len(frames) and frames.min() < 0:
         raise ResultsError(
@@ -177,6 +205,9 @@ def read_thunderstorm(
         for field in ours:
             if name in columns:
                 table[field] = columns[name]
+    for name, field in _DEPTH.items():
+        if with_depth and name in columns:
+            table[field] = columns[name]
     return table
 
 

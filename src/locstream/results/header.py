@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -97,10 +98,14 @@ class ResultsHeader(_Record):
     """Anything else the source said of itself."""
     calibration: CalibrationSummary | None = None
     """The camera calibration that the fit used."""
+    calibration_file: str = ""
+    """The file of stored camera calibrations that it was read from, "" where there is none."""
     depth: bool = False
     """Whether the table has depth: the columns z and lpz, nm."""
     astigmatism: dict[str, JsonValue] = Field(default_factory=dict)
     """The astigmatism calibration that gave it."""
+    lanes: int = 0
+    """Molecules that are fitted side by side on the computer that wrote the file, 0 where unknown."""
     fit: dict[str, JsonValue] = Field(default_factory=dict)
     """The fit options that were in effect."""
     config: dict[str, JsonValue] = Field(default_factory=dict)
@@ -115,7 +120,9 @@ class ResultsHeader(_Record):
         acquisition_id: str,
         name: str,
         started_s: float,
+        calibration_file: Path | None = None,
         astigmatism: AstigmatismCalibration | None = None,
+        lanes: int = 0,
         fit: Mapping[str, JsonValue] | None = None,
         config: Mapping[str, JsonValue] | None = None,
     ) -> Self:
@@ -131,8 +138,12 @@ class ResultsHeader(_Record):
             Identifier and the user's name of the acquisition.
         started_s
             Start, seconds since the epoch (UTC).
+        calibration_file
+            The stored calibration that the camera's was read from; None where there is none.
         astigmatism
             What gives every row its depth; None for a table without.
+        lanes
+            Molecules that are fitted side by side on this computer; 0 where unknown.
         fit, config
             The fit options and the whole configuration in effect, as JSON can hold them.
         """
@@ -153,7 +164,9 @@ class ResultsHeader(_Record):
             roi_y=info.roi_y,
             source=dict(info.details),
             calibration=CalibrationSummary.of(calibration),
+            calibration_file="" if calibration_file is None else str(calibration_file),
             depth=astigmatism is not None,
+            lanes=lanes,
             astigmatism={} if astigmatism is None else astigmatism.model_dump(mode="json"),
             fit=dict(fit or {}),
             config=dict(config or {}),

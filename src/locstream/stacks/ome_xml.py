@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from locstream import __version__
+from locstream.stacks.experiment import Experiment
 from locstream.stacks.ome_description import ANNOTATION_NAMESPACE, ROI_X_KEY, ROI_Y_KEY
 from locstream.stacks.source import SourceInfo
 
@@ -43,6 +44,8 @@ class StackMetadata:
     offset_adu, gain_e_per_adu, read_noise_e, quantum_efficiency, em_gain
         The calibration as single numbers (the mean of a map): ADU, e⁻/ADU, e⁻ rms, photoelectrons
         per photon, factor. None where it is not known.
+    experiment
+        Who took the stack, and with which optics.
     annotations
         Anything else, as text.
     uuid
@@ -59,6 +62,7 @@ class StackMetadata:
     read_noise_e: float | None = None
     quantum_efficiency: float | None = None
     em_gain: float | None = None
+    experiment: Experiment = field(default_factory=Experiment)
     annotations: Mapping[str, str] = field(default_factory=dict)
     uuid: str = field(default_factory=lambda: str(uuid.uuid4()))
 
@@ -81,6 +85,7 @@ def ome_xml(info: StackMetadata, pages: int) -> bytes:
             "UUID": f"urn:uuid:{info.uuid}",
         },
     )
+    _add_people(root, info.experiment)
     _add_instrument(root, info)
     _add_image(root, info, pages)
     _add_annotation(root, info, pages)
@@ -88,8 +93,35 @@ def ome_xml(info: StackMetadata, pages: int) -> bytes:
     return _DECLARATION + text
 
 
+def _add_people(root: ET.Element, experiment: Experiment) -> None:
+    if experiment.licence:
+        _add(_add(root, "Rights"), "RightsHeld").text = _clean(experiment.licence)
+    for number, person in enumerate(experiment.people):
+        first, _, last = person.name.rpartition(" ")
+        _add(
+            root,
+            "Experimenter",
+            ID=f"Experimenter:{number}",
+            FirstName=first,
+            LastName=last,
+            Email=person.email,
+            Institution=person.affiliation,
+        )
+
+
 def _add_instrument(root: ET.Element, info: StackMetadata) -> None:
-    instrument = _add(root, "Instrument", ID="Instrument:0")
+    instrument, optics = _add(root, "Instrument", ID="Instrument:0"), info.experiment
+    if optics.microscope:
+        _add(instrument, "Microscope", Model=optics.microscope)
+    for number, laser in enumerate(optics.lasers):
+        _add(
+            instrument,
+            "Laser",
+            ID=f"LightSource:0:{number}",
+            Power=laser.power_mw,
+            PowerUnit="mW" if laser.power_mw is not None else None,
+            Wavelength=f"{laser.wavelength_nm:g}",
+        )
     _add(
         instrument,
         "Detector",
@@ -98,15 +130,29 @@ def _add_instrument(root: ET.Element, info: StackMetadata) -> None:
         SerialNumber=info.source.serial,
         Type="EMCCD" if (info.em_gain or 1) > 1 else None,
     )
+    if optics.has_objective:
+        _add(
+            instrument,
+            "Objective",
+            ID="Objective:0:0",
+            Model=optics.objective,
+            Immersion=optics.immersion,
+            LensNA=optics.numerical_aperture,
+            NominalMagnification=optics.magnification,
+        )
 
 
 def _add_image(root: ET.Element, info: StackMetadata, pages: int) -> None:
     image = _add(root, "Image", ID="Image:0", Name=info.name)
     if len(info.times_s) and 0 <= info.times_s[0] < _YEAR_10000:
         _add(image, "AcquisitionDate").text = datetime.fromtimestamp(float(info.times_s[0]), UTC).isoformat()
+    if info.experiment.people:
+        _add(image, "ExperimenterRef", ID="Experimenter:0")
     if info.description:
         _add(image, "Description").text = _clean(info.description)
     _add(image, "InstrumentRef", ID="Instrument:0")
+    if info.experiment.has_objective:
+        _add(image, "ObjectiveSettings", ID="Objective:0:0")
     source = info.source
     size_um = None if source.pixel_size_nm is None else source.pixel_size_nm / 1000
     pixels = _add(
@@ -126,8 +172,7 @@ def _add_image(root: ET.Element, info: StackMetadata, pages: int) -> None:
         PhysicalSizeY=size_um,
         TimeIncrement=_seconds(source.interval_ms),
     )
-    channel = _add(pixels, "Channel", ID="Channel:0:0", SamplesPerPixel=1, AcquisitionMode="SingleMoleculeImaging")
-    _add(channel, "DetectorSettings", ID="Detector:0:0", Gain=info.em_gain, Offset=info.offset_adu)
+    _add_channel(pixels, info)
     _add(pixels, "TiffData", IFD=0, PlaneCount=pages)
     for number, time_s in _planes(info, pages):
         _add(
@@ -140,6 +185,24 @@ def _add_image(root: ET.Element, info: StackMetadata, pages: int) -> None:
             ExposureTime=_seconds(source.exposure_ms),
         )
     _add(image, "AnnotationRef", ID="Annotation:0")
+
+
+def _add_channel(pixels: ET.Element, info: StackMetadata) -> None:
+    optics = info.experiment
+    light = optics.excitation
+    channel = _add(
+        pixels,
+        "Channel",
+        ID="Channel:0:0",
+        SamplesPerPixel=1,
+        AcquisitionMode="SingleMoleculeImaging",
+        Fluor=optics.fluorophore,
+        ExcitationWavelength=None if light is None else f"{optics.lasers[light].wavelength_nm:g}",
+        EmissionWavelength=None if optics.emission_nm is None else f"{optics.emission_nm:g}",
+    )
+    if light is not None:
+        _add(channel, "LightSourceSettings", ID=f"LightSource:0:{light}")
+    _add(channel, "DetectorSettings", ID="Detector:0:0", Gain=info.em_gain, Offset=info.offset_adu)
 
 
 def _planes(info: StackMetadata, pages: int) -> Iterator[tuple[int, float | None]]:

@@ -18,6 +18,7 @@ from locstreamd.record.micromanager import MB, MicroManagerOptions, affordable_m
 from locstreamd.service.cameras import Fallback, calibration_for
 from locstreamd.service.checks.finding import Finding, Level, ok, problem, refused, warning
 from locstreamd.service.config import Config
+from locstreamd.service.depth import fit_for
 from locstreamd.service.sources import open_source
 
 NAME_CAMERA = "camera"
@@ -118,14 +119,16 @@ def check_calibration(config: Config, info: SourceInfo, fallback: Fallback | Non
     """See that the camera that is there has a calibration."""
     name = "calibration"
     try:
-        calibration, warnings = calibration_for(config, info, fallback)
+        calibration, warnings, _ = calibration_for(config, info, fallback)
+        depth = fit_for(config, calibration.pixel_size_nm).astigmatism is not None
     except LocstreamError as error:
         return refused(name, error)
     if warnings:
         todo = "name one in a [[camera]] table; `locstream calibrate-camera` makes it from dark and light frames"
         return warning(name, "; ".join(sentence.partition(". ")[0] for sentence in warnings), todo)
     kind = "numbers for the whole chip" if calibration.map_shape is None else "a map with a value for every pixel"
-    return ok(name, f"{kind}; a pixel is {calibration.pixel_size_nm:g} nm in the sample")
+    lens = "; an astigmatic lens gives depth" if depth else ""
+    return ok(name, f"{kind}; a pixel is {calibration.pixel_size_nm:g} nm in the sample{lens}")
 
 
 def check_buffer(options: MicroManagerOptions, demand: Demand) -> Finding:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import struct
 import sys
@@ -67,7 +68,8 @@ def check_kernel_cache() -> Finding:
             pass
     except OSError as error:
         return problem(name, f"{folder} cannot be written to: {error.strerror}", todo)
-    return ok(name, f"{folder} is writable")
+    chosen = os.environ.get("NUMBA_CACHE_DIR", "")
+    return ok(name, f"{chosen if chosen and folder.is_relative_to(chosen) else folder} is writable")
 
 
 def check_kernels() -> Finding:
