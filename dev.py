@@ -15,6 +15,7 @@ import os
 import shutil
 import subprocess
 import sys
+from ctypes.util import find_library
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
@@ -22,8 +23,29 @@ VENV = ROOT / ".venv"
 BIN = VENV / "bin"
 LOCK = ROOT / "requirements" / "dev.txt"
 STAMP = VENV / "ready"
-PROGRAMS = {"systemd-analyze": "systemd"}
+PROGRAMS = {"systemd-analyze": "systemd", "Xvfb": "xvfb"}
 """Programs that tests use, and the Debian packages that hold them."""
+LIBRARIES = {
+    "EGL": "libegl1",
+    "GL": "libgl1",
+    "GLX_mesa": "libglx-mesa0",
+    "dbus-1": "libdbus-1-3",
+    "fontconfig": "libfontconfig1",
+    "glib-2.0": "libglib2.0-0",
+    "xcb-cursor": "libxcb-cursor0",
+    "xcb-icccm": "libxcb-icccm4",
+    "xcb-image": "libxcb-image0",
+    "xcb-keysyms": "libxcb-keysyms1",
+    "xcb-randr": "libxcb-randr0",
+    "xcb-render-util": "libxcb-render-util0",
+    "xcb-shape": "libxcb-shape0",
+    "xcb-xkb": "libxcb-xkb1",
+    "xkbcommon": "libxkbcommon0",
+    "xkbcommon-x11": "libxkbcommon-x11-0",
+}
+"""Libraries that the window of `locstream view` needs, and the Debian packages that hold them."""
+FONT = Path("/usr/share/fonts/truetype/dejavu"), "fonts-dejavu-core"
+"""Letters for the window where there is no desktop."""
 CHECKS = [
     ["ruff", "format", "--check", "."],
     ["ruff", "check", "."],
@@ -63,6 +85,8 @@ def make_venv() -> None:
 def ensure_programs() -> None:
     """Install the Debian packages that some tests use; where this user may not, say which tests will be skipped."""
     missing = [package for program, package in PROGRAMS.items() if shutil.which(program) is None]
+    missing += [package for library, package in LIBRARIES.items() if find_library(library) is None]
+    missing += [] if FONT[0].exists() else [FONT[1]]
     if not missing:
         return
     if os.geteuid() == 0 and shutil.which("apt-get"):

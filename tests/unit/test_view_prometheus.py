@@ -8,6 +8,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
@@ -16,9 +17,11 @@ from locstream import __version__
 from locstream.errors import ConfigError
 from locstream.results.ledger import LedgerSnapshot
 from locstream.stream.messages import Status
+from locstream.stream.quality import Quality
 from locstream.stream.stages import Latency, Queue, Stages
+from locstreamd.service.load import Rung
 from locstreamd.view import prometheus
-from locstreamd.view.prometheus import STATES, Endpoint, StatusCollector
+from locstreamd.view.prometheus import LOADS, STATES, Endpoint, StatusCollector
 
 LEDGER = LedgerSnapshot(acquired=1203, fitted=1185, pending=11, skipped=5, failed=2, camera_dropped=3)
 STAGES = Stages(
@@ -26,6 +29,8 @@ STAGES = Stages(
     busy_s={"loop": 1.5, "fit": 20.25},
     deaths={"worker": 1, "recorder": 0},
     rejected={"control": 4, "work": 0},
+    camera_restarts=9,
+    unpublished=10,
     left_out=6,
     subscribers=2,
     committed=Latency(6.5, 14.0),
@@ -33,7 +38,7 @@ STAGES = Stages(
 )
 STATUS = Status(
     acquisition="a", seq=0, state="acquiring", ledger=LEDGER, localizations=71_204, workers=2, disk_free_mb=1500.0,
-    suspected_drops=8, stages=STAGES,
+    suspected_drops=8, stages=STAGES, load="from disk", lag_s=12.5,
 )  # fmt: skip
 
 
@@ -58,7 +63,8 @@ def scraped(status: Status | None) -> dict[str, float]:
 def test_every_number_is_the_status_own() -> None:
     found = scraped(STATUS)
     states = {f"locstream_state{{state={s}}}": float(s == "acquiring") for s in STATES}
-    assert found == states | {
+    loads = {f"locstream_load{{load={rung}}}": float(rung == "from disk") for rung in LOADS}
+    assert found == states | loads | {
         f"locstream_info{{version={__version__}}}": 1,
         "locstream_frames_acquired_total": 1203,
         "locstream_frames_fitted_total": 1185,
@@ -70,6 +76,9 @@ def test_every_number_is_the_status_own() -> None:
         "locstream_localizations_total": 71_204,
         "locstream_localizations_left_out_total": 6,
         "locstream_workers": 2,
+        "locstream_lag_seconds": 12.5,
+        "locstream_camera_restarts_total": 9,
+        "locstream_messages_unpublished_total": 10,
         "locstream_subscribers": 2,
         "locstream_disk_free_bytes": 1.5e9,
         "locstream_queue_frames{queue=capture}": 2,
@@ -98,14 +107,20 @@ def test_each_is_in_the_table_of_the_handbook() -> None:
     table = (Path(__file__).resolve().parents[2] / "docs" / "service.md").read_text("utf-8")
     named = set(re.findall(r"^\| `?(.*?)` \|", table, re.MULTILINE))
     explained = {name.split("{")[0] for cell in named for name in cell.split("`") if name.startswith("locstream_")}
-    assert explained == {name.split("{")[0] for name in scraped(STATUS)}
+    quality = Quality(fits=9, residual_spots=3, width_first_nm=1.0, width_now_nm=1.0, z_first_nm=1.0, z_now_nm=1.0)
+    found = scraped(msgspec.structs.replace(STATUS, quality=quality))
+    assert explained == {name.split("{")[0] for name in found}
 
 
 def test_before_the_first_acquisition_it_is_idle_and_tells_no_stages() -> None:
     found = scraped(None)
     assert found["locstream_state{state=idle}"] == 1
     assert found["locstream_frames_acquired_total"] == 0
-    assert not [name for name in found if "queue" in name or "disk" in name or "latency" in name]
+    assert not [name for name in found if re.search("queue|disk_free|latency", name)]
+
+
+def test_every_rung_of_the_ladder_has_its_value() -> None:
+    assert list(LOADS) == [rung.value for rung in Rung]
 
 
 @pytest.fixture

@@ -1,0 +1,119 @@
+"""What is to be shown: a finished or growing file, an endpoint, or whatever runs on this computer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from locstream.bundle.files import RunFiles
+from locstream.errors import LocstreamError
+from locstream.stream.keys import ClientKeys
+from locstream.stream.link import Endpoints
+from locstream.stream.runtime import Connection, running
+
+SERVICE = "serve"
+
+
+def endpoints_of(connection: Connection) -> Endpoints:
+    """Return the endpoints in a connection file."""
+    return Endpoints(connection.stream, connection.control, connection.history or connection.control)
+
+
+@dataclass(frozen=True)
+class FileTarget:
+    """A results file, growing or finished."""
+
+    path: Path
+
+    @property
+    def files(self) -> RunFiles:
+        """The files of the same run, for the raw stack beside it."""
+        name = self.path.name
+        for end in (".live.h5", "_locs.hdf5"):
+            name = name.removesuffix(end)
+        return RunFiles(self.path.parent, name)
+
+
+class Found(NamedTuple):
+    """Where a stream is; `acquisition` is the id of a run that ends with its stream, "" of one that is not known."""
+
+    endpoints: Endpoints
+    acquisition: str = ""
+
+
+@dataclass(frozen=True)
+class LiveTarget:
+    """A stream: of an endpoint, of an acquisition by its name, or of the newest here.
+
+    Parameters
+    ----------
+    wanted
+        Name or id; "" for the newest on this computer.
+    endpoint
+        Address of the stream where it was given; then nothing is looked for.
+    control, history
+        Its endpoints for orders, and for what was published before; they go with `endpoint`.
+    keys
+        For a server that asks for them.
+    """
+
+    wanted: str = ""
+    endpoint: str = ""
+    control: str | None = None
+    history: str | None = None
+    keys: ClientKeys | None = None
+
+    def look(self) -> Found | None:
+        """Return where the stream is that is wanted; None where nothing of that name runs now."""
+        if self.endpoint:
+            return Found(Endpoints(self.endpoint, self.control, self.history or self.control))
+        for connection in running():
+            if self.wanted in ("", connection.name, connection.acquisition):
+                return Found(endpoints_of(connection), connection.acquisition)
+        return None
+
+    @property
+    def words(self) -> str:
+        """What is waited for."""
+        if self.endpoint:
+            return f"a stream at {self.endpoint}"
+        return f"an acquisition named {self.wanted}" if self.wanted else "an acquisition on this computer"
+
+
+Target = FileTarget | LiveTarget
+
+
+def target_of(text: str) -> Target:
+    """Return what a user means by the one argument of ``locstream view``.
+
+    Parameters
+    ----------
+    text
+        "" for the newest acquisition here; an endpoint such as ``tcp://microscope:5555``; a results file, or the
+        folder of a run; else the name of an acquisition, which may begin later.
+
+    Raises
+    ------
+    LocstreamError
+        A path was meant, and there is no results file.
+    """
+    if "://" in text:
+        return LiveTarget(endpoint=text)
+    path = Path(text)
+    if text and path.is_dir():
+        return FileTarget(_results_in(path))
+    if text and (path.is_file() or path.suffix in (".h5", ".hdf5") or "/" in text):
+        if not path.is_file():
+            raise LocstreamError(f"there is no file {path}", todo="check the name; a results file ends in _locs.hdf5")
+        return FileTarget(path)
+    return LiveTarget(wanted=text)
+
+
+def _results_in(folder: Path) -> Path:
+    found = sorted([*folder.glob("*.live.h5"), *folder.glob("*_locs.hdf5")], key=lambda p: p.stat().st_mtime)
+    if not found:
+        raise LocstreamError(
+            f"the folder {folder} holds no results file", todo="name a folder with a NAME_locs.hdf5, or the file itself"
+        )
+    return found[-1]

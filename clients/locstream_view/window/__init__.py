@@ -1,0 +1,1 @@
+"""What Qt draws and what the mouse does; needs the extra ``viewer``."""

@@ -1,0 +1,85 @@
+"""What shows an array of colours at its place in the sample: Qt's own painter, or OpenGL where that is wanted."""
+
+from __future__ import annotations
+
+import logging
+from typing import Protocol
+
+import numpy as np
+from PySide6.QtCore import QRectF, Qt
+from PySide6.QtGui import QImage, QPainter, QPaintEvent
+from PySide6.QtWidgets import QApplication, QWidget
+
+from locstream.rendering.colour import Rgb
+from locstream.rendering.grid import Grid
+from locstream_view.model.navigation import Navigation
+
+_log = logging.getLogger(__name__)
+
+
+class Surface(Protocol):
+    """Shows one picture; between two of them it only moves."""
+
+    widget: QWidget
+
+    def set_picture(self, rgb: Rgb, grid: Grid) -> None:
+        """Show another picture: shape (rows, columns, 3), uint8, at its place in the sample."""
+
+    def look(self, where: Navigation) -> None:
+        """Show it from here."""
+
+
+class RasterSurface(QWidget):
+    """Draws with Qt's own painter: on every screen, over remote desktops, and without a screen."""
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.widget: QWidget = self
+        self._image: QImage | None = None
+        self._grid: Grid | None = None
+        self._where: Navigation | None = None
+        self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
+
+    def set_picture(self, rgb: Rgb, grid: Grid) -> None:
+        """Show another picture."""
+        self._pixels = np.ascontiguousarray(rgb)  # the QImage only points at it
+        rows, columns = rgb.shape[:2]
+        self._image = QImage(self._pixels.data, columns, rows, 3 * columns, QImage.Format.Format_RGB888)
+        self._grid = grid
+        self.update()
+
+    def look(self, where: Navigation) -> None:
+        """Show it from here."""
+        self._where = where
+        self.update()
+
+    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802  Qt's name
+        """Draw the picture at its place, black around it."""
+        painter = QPainter(self)
+        painter.fillRect(self.rect(), Qt.GlobalColor.black)
+        if self._image is not None and self._grid is not None and self._where is not None:
+            # Where pixels share one of the screen, each must count; where they are larger they are shown as they are.
+            smooth = self._grid.bin_nm < self._where.nm_per_px
+            painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, smooth)
+            painter.drawImage(target_rect(self._grid, self._where), self._image)
+        painter.end()
+
+
+def target_rect(grid: Grid, where: Navigation) -> QRectF:
+    """Return where on the screen a picture lies, px."""
+    left, top = where.to_px(grid.left_nm, grid.top_nm)
+    scale = grid.bin_nm / where.nm_per_px
+    return QRectF(left, top, grid.columns * scale, grid.rows * scale)
+
+
+def make_surface(parent: QWidget, *, gl: bool) -> Surface:
+    """Return a surface: with OpenGL if that is wanted and works here; else Qt's painter."""
+    if gl and QApplication.platformName() in ("xcb", "wayland", "windows", "cocoa"):
+        try:
+            from locstream_view.window.surface_gl import GlSurface
+
+            return GlSurface(parent)
+        except (ImportError, RuntimeError, OSError) as error:
+            _log.warning("OpenGL does not work here, drawing without it: %s", error)
+    return RasterSurface(parent)
