@@ -26,3 +26,23 @@ def picasso_python() -> Path:
             "does it (20 s on a good line, 0.7 GB)"
         )
     return python
+
+
+def _made(name: str, what: str) -> Path:
+    """Return a peer's interpreter where it was made before; else the test is skipped."""
+    python = python_of(name)
+    if python is None:
+        pytest.skip(f"{what} is not installed beside the project: `python tests/peer/make_environment.py {name}`")
+    return python
+
+
+@pytest.fixture(scope="session")
+def rocrate_python() -> Path:
+    """Return the interpreter that has RO-Crate's reader and validator."""
+    return _made("rocrate", "ro-crate-py")
+
+
+@pytest.fixture(scope="session")
+def pyme_python() -> Path:
+    """Return the interpreter that has PYME."""
+    return _made("pyme", "PYME")

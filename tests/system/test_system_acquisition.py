@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import subprocess
 import sys
 import threading
@@ -10,19 +12,32 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import tifffile
 import zmq
 
+from locstream.calibrating.check import CalibrationCheck
 from locstream.errors import LocstreamError, ResultsError, SourceError, StackError
 from locstream.results.file import ResultsWriter
+from locstream.results.frames import FrameOutcome
+from locstream.results.reader import ResultsReader, read_results
+from locstream.stacks.live_frames import read_pages_info
 from locstream.stacks.source import Frame, SourceInfo
+from locstream.stream.messages import Batch, End
+from locstream.stream.subscriber import Subscriber
+from locstreamd.fit.collect import Collector
+from locstreamd.fit.dispatch import Settled
+from locstreamd.fit.lane import FitLane
+from locstreamd.record.micromanager import MicroManagerOptions, open_micromanager
 from locstreamd.record.recording import Recording
 from locstreamd.service import acquisition as loop
 from locstreamd.service.config import Config
 from locstreamd.service.desk import Desk
+from locstreamd.service.load import Rung
 from locstreamd.service.outcome import Outcome
 from locstreamd.service.run import Plan, Prepared, acquire, acquisition_of, finish, prepare
+from record_cameras import DEMO_CFG
 
 pytestmark = pytest.mark.system
 
@@ -83,7 +98,7 @@ def run(tmp_path: Path, runtime: str, monkeypatch: pytest.MonkeyPatch) -> Callab
         during: Callable[[loop.Acquisition, Desk], None] = lambda acquisition, desk: None,
     ) -> tuple[Outcome, Plan, Prepared]:
         document = {"acquisition": {"name": "x", "folder": str(tmp_path / "out")}, "workers": {"count": 1}}
-        plan = Plan(Config.model_validate({**document, **(settings or {})}), camera)
+        plan = Plan(Config.model_validate({**document, **(settings or {})}), camera, pixel_size_nm=100.0)
         prepared = prepare(plan)
         with prepared.lock, Desk(prepared.header.acquisition_id, plan.config.stream) as desk:
             acquisition = acquisition_of(plan, prepared, desk, lambda status: None)
@@ -209,3 +224,197 @@ def test_an_endpoint_in_use_is_one_sentence(run: Callable) -> None:
         port = other.bind_to_random_port("tcp://127.0.0.1")
         with pytest.raises(LocstreamError, match=rf"127\.0\.0\.1:{port}.*in use"):
             run(Camera(1), {"stream": {"listen": f"tcp://127.0.0.1:{port}"}})
+
+
+# --- a disk that takes its time -----------------------------------------------------------------------
+
+
+def test_a_disk_that_does_not_answer_does_not_keep_the_camera_waiting(
+    run: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first sync of the results sleeps until the camera has given its last frame."""
+    real, asleep, woken = os.fsync, threading.Event(), threading.Event()
+
+    def fsync(fd: int) -> None:
+        if threading.current_thread().name.startswith("commit"):
+            asleep.set()
+            assert woken.wait(60)
+        real(fd)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    seen: list[tuple[int, int]] = []
+
+    def wake_it_at_the_end(acquisition: loop.Acquisition, desk: Desk) -> None:
+        assert asleep.wait(60)
+        while acquisition.acquired < 600:
+            time.sleep(0.005)
+        seen.append((acquisition._ledger.snapshot().fitted, desk.publisher._rows))
+        woken.set()
+
+    outcome, _, _ = run(Camera(600, pause_s=0.001), {"results": {"fsync_interval_s": 0}}, during=wake_it_at_the_end)
+    assert seen == [(0, 0)], "600 frames came meanwhile, and nothing was told that is not committed"
+    assert outcome.outcome == "complete"
+    assert outcome.ledger.fitted == 600
+    assert outcome.stages.busy_s["commit"] > 0
+    assert outcome.stages.busy_s["recorder"] > 0
+
+
+def test_results_that_cannot_be_committed_end_the_run_and_the_frames_are_recorded(
+    run: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = ResultsWriter._commit
+
+    def commit(self: ResultsWriter, *arguments: object) -> None:
+        if self.n_frames >= 20:
+            raise OSError("[Errno 28] error message = 'No space left on device'")
+        real(self, *arguments)
+
+    monkeypatch.setattr(ResultsWriter, "_commit", commit)
+    outcome, _, prepared = run(Camera(2000, pause_s=0.001))
+    assert outcome.outcome == "faulted"
+    assert "No space left" in str(outcome.fault)
+    assert outcome.ledger.balanced
+    assert outcome.ledger.fitted == len(read_results(prepared.files.results).frames) >= 20
+    with tifffile.TiffFile(prepared.files.stack) as stack:
+        assert len(stack.pages) == outcome.ledger.acquired > outcome.ledger.fitted
+
+
+# --- a camera that is started again -------------------------------------------------------------------
+
+
+def test_a_camera_that_stops_is_started_again_and_the_gap_is_in_every_place(
+    run: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = MicroManagerOptions(
+        config_file=DEMO_CFG, exposure_ms=4, buffer_mb=64, frames=300, properties={"Camera": {"FastImage": 1}},
+        restarts=2,
+    )  # fmt: skip
+    source = open_micromanager(options)
+
+    def stop_it(acquisition: loop.Acquisition, desk: Desk) -> None:
+        while acquisition.acquired < 60:
+            time.sleep(0.002)
+        source._core.stopSequenceAcquisition()
+
+    settings = {"micromanager": options.model_dump(), "results": {"fsync_interval_s": 0.2}}
+    outcome, _, prepared = run(source, settings, during=stop_it)
+    assert (outcome.outcome, outcome.fault) == ("complete", None)
+    ledger = outcome.ledger
+    assert outcome.stages.camera_restarts == 1
+    assert ledger.fitted == ledger.acquired
+    assert ledger.acquired + ledger.camera_dropped == 300, "the plan counts what is missing"
+    results = read_results(prepared.files.results)
+    numbers = results.frames["frame"].tolist()
+    assert read_pages_info(prepared.files.stack).numbers.tolist() == numbers
+    assert sorted(set(range(300)) - set(numbers)) == [
+        n for first, many in ledger.gaps for n in range(first, first + many)
+    ]
+    stopped, restarted = [e for e in events_of(prepared) if e[0].startswith("Camera")]
+    assert "although nobody asked it to" in stopped[1]
+    assert restarted[0] == "CameraRestarted"
+    assert "estimated from the time" in restarted[1]
+    first_after = next(n for n in numbers if n > ledger.gaps[0][0]) if ledger.gaps else None
+    assert first_after is None or f"goes on with frame {first_after}" in restarted[1]
+    assert stopped[2] <= restarted[2] <= outcome.finished_s
+    assert "stopped unasked and was started again, once in all" in " ".join(outcome.warnings)
+
+
+def test_the_header_says_when_the_camera_was_started(run: Callable) -> None:
+    outcome, _, prepared = run(Camera(10))
+    results = read_results(prepared.files.results)
+    assert prepared.header.started_s < results.header.started_s == outcome.started_s <= results.frames["time_s"][0]
+
+
+def test_reasons_of_failed_frames_are_events_the_first_hundred_of_them(
+    run: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Collector.add
+
+    def add(self: Collector, settled: Settled) -> None:
+        if settled.index % 2:
+            settled = Settled(settled.index, FrameOutcome.FAILED, settled.rows[:0], "no light")
+        real(self, settled)
+
+    monkeypatch.setattr(Collector, "add", add)
+    outcome, _, prepared = run(Camera(250))
+    assert outcome.ledger.failed == 125
+    failed = [text for name, text, _ in events_of(prepared) if name == "FrameFailed"]
+    assert failed[:2] == ["frame 1: no light", "frame 3: no light"]
+    assert len(failed) == 101
+    assert failed[-1] == "25 more, 125 in all"
+
+
+# --- what gives way -----------------------------------------------------------------------------------
+
+
+def test_fitting_that_falls_behind_goes_down_the_ladder_and_comes_back(
+    run: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Workers that hold still while frames come: status, then analysis, then memory give way, and nothing else."""
+    go_on, turn, looked_at = threading.Event(), FitLane.turn, []
+
+    def hold_still(self: FitLane) -> object:
+        return turn(self) if go_on.is_set() or not self._record.index else None
+
+    monkeypatch.setattr(FitLane, "turn", hold_still)
+    monkeypatch.setattr(CalibrationCheck, "see", lambda self, image: looked_at.append(image))
+
+    def release(acquisition: loop.Acquisition, desk: Desk) -> None:
+        while acquisition._ladder.rung is not Rung.FROM_DISK:
+            time.sleep(0.005)
+        go_on.set()
+
+    settings = {"workers": {"count": 1, "backlog_mb": 1}, "load": {"delayed_s": 0.1, "paused_s": 0.2}}
+    outcome, _, prepared = run(Camera(1000, pause_s=0.001), settings, during=release)
+    assert outcome.outcome == "complete"
+    assert outcome.ledger.fitted == 1000
+    rungs = [text.split(",")[0] for name, text, _ in events_of(prepared) if name == "Load"]
+    assert rungs[:3] == ["delayed", "analysis paused", "from disk"]
+    assert rungs[-1] == "live"
+    assert 0 < len(looked_at) < 1000, "the calibration was not checked all the time"
+
+
+def events_of(prepared: Prepared) -> list[tuple[str, str, float]]:
+    with ResultsReader(prepared.files.results) as reader:
+        return [(e["EventName"].decode(), e["EventDescr"].decode(), float(e["Time"])) for e in reader.events]
+
+
+# --- a publisher that dies ----------------------------------------------------------------------------
+
+
+def test_a_publisher_that_is_killed_costs_the_record_nothing(run: Callable) -> None:
+    followed: list[tuple[int, int, str]] = []
+
+    def follow_and_kill(acquisition: loop.Acquisition, desk: Desk) -> None:
+        rows = 0
+        with Subscriber(desk.endpoint("stream")) as subscriber:
+            subscriber.wait_for_hello(30)
+            kills = 0
+            while True:
+                received = subscriber.receive(10)
+                assert received is not None
+                rows += isinstance(received[0], Batch)
+                if isinstance(received[0], End):
+                    followed.append((rows, subscriber.lost, received[0].outcome))
+                    return
+                if kills < 3 and acquisition.acquired > 200 * (kills + 1):
+                    kills += 1
+                    kill_publisher()
+
+    outcome, _, prepared = run(Camera(1500, pause_s=0.002), during=follow_and_kill)
+    assert outcome.outcome == "complete"
+    assert outcome.ledger.fitted == 1500
+    assert outcome.stages.deaths["publisher"] == 3
+    assert [name for name, _, _ in events_of(prepared)].count("PublisherDied") == 3
+    ((rows, lost, ended),) = followed
+    assert ended == "complete", "the last one was told by a publisher that came later"
+    assert rows > 0
+    assert lost > 0, "and what was missed is known"
+    assert len(read_pages_info(prepared.files.stack).numbers) == 1500
+
+
+def kill_publisher() -> None:
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+            if "locstreamd.view.publisher_process" in child.cmdline():
+                child.kill()

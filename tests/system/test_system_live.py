@@ -44,7 +44,8 @@ def test_the_demo_records_fits_and_renders(tmp_path: Path, locstream: Callable[.
     folder = demo_folder(tmp_path)
     name = folder.name
     assert sorted(p.name.removeprefix(name) for p in folder.iterdir()) == [
-        ".ome.tif", "_locs.hdf5", "_locs.yaml", "_recon.ome.tif", "_recon.png", "_summary.json", "_truth.hdf5",
+        ".ome.tif", "_config.toml", "_locs.hdf5", "_locs.yaml", "_recon.ome.tif", "_recon.png", "_summary.json",
+        "_truth.hdf5", "ro-crate-metadata.json",
     ]  # fmt: skip
     summary = json.loads((folder / f"{name}_summary.json").read_text())
     assert summary["frames"]["acquired"] == summary["frames"]["fitted"] == 150
@@ -181,7 +182,8 @@ def test_a_killed_run_is_recovered_with_every_recorded_frame(
     assert summary["outcome"] == "recovered"
     assert summary["frames"]["fitted"] == summary["frames"]["acquired"] == pages
     assert sorted(path.name.removeprefix(name) for path in folder.iterdir()) == [
-        ".ome.tif", "_locs.hdf5", "_locs.yaml", "_recon.ome.tif", "_recon.png", "_summary.json",
+        ".ome.tif", "_config.toml", "_locs.hdf5", "_locs.yaml", "_recon.ome.tif", "_recon.png", "_summary.json",
+        "ro-crate-metadata.json",
     ]  # fmt: skip
     before = {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in folder.iterdir()}
     again = locstream("recover", folder)

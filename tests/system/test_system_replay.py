@@ -54,11 +54,13 @@ def test_a_stack_becomes_results_pictures_and_a_summary(
     assert command.finish() == 0, command.err
     out = tmp_path / "out"
     assert sorted(p.name for p in out.iterdir()) == [
+        "my_cell_config.toml",
         "my_cell_locs.hdf5",
         "my_cell_locs.yaml",
         "my_cell_recon.ome.tif",
         "my_cell_recon.png",
         "my_cell_summary.json",
+        "ro-crate-metadata.json",
     ]
     summary = json.loads((out / "my_cell_summary.json").read_text())
     assert summary["outcome"] == "complete"

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from locstream.errors import LocstreamError
 
+CRATE = "ro-crate-metadata.json"
+"""The name that RO-Crate wants."""
+
 EMPTY_STACK_BYTES = 4096
 """A stack without a frame is smaller than this."""
 
@@ -58,6 +61,46 @@ class RunFiles:
         return self.folder / f"{self.name}_summary.json"
 
     @property
+    def config(self) -> Path:
+        """The configuration in effect."""
+        return self.folder / f"{self.name}_config.toml"
+
+    @property
+    def camera(self) -> Path:
+        """A copy of the stored camera calibration that was used."""
+        return self.folder / f"{self.name}_camera.h5"
+
+    @property
+    def astigmatism(self) -> Path:
+        """The astigmatism calibration that gave depth."""
+        return self.folder / f"{self.name}_astigmatism.json"
+
+    @property
+    def thunderstorm(self) -> Path:
+        """Localizations as a ThunderSTORM table, where asked for."""
+        return self.folder / f"{self.name}_thunderstorm.csv"
+
+    @property
+    def pyme(self) -> Path:
+        """Localizations as a PYME table, where asked for."""
+        return self.folder / f"{self.name}_pyme.h5r"
+
+    @property
+    def yaml(self) -> Path:
+        """Picasso's metadata beside the results."""
+        return self.folder / f"{self.name}_locs.yaml"
+
+    @property
+    def picture(self) -> Path:
+        """The reconstruction to look at."""
+        return self.folder / f"{self.name}_recon.png"
+
+    @property
+    def reconstruction(self) -> Path:
+        """The reconstruction to measure in."""
+        return self.folder / f"{self.name}_recon.ome.tif"
+
+    @property
     def lock(self) -> Path:
         """Held by the process that acquires, finishes or recovers the run."""
         return self.folder / f"{self.name}.run.lock"
@@ -65,9 +108,19 @@ class RunFiles:
     @property
     def every(self) -> tuple[Path, ...]:
         """All that a run may leave, those that grow first."""
-        ends = ("_locs.yaml", "_recon.png", "_recon.ome.tif")
-        made = tuple(self.folder / f"{self.name}{end}" for end in ends)
-        return (self.live_results, self.live_stack, self.results, self.stack, self.truth, self.summary, *made)
+        return (self.live_results, self.live_stack, *self.finished)
+
+    @property
+    def finished(self) -> tuple[Path, ...]:
+        """All that a finished run may consist of."""
+        tables = (self.results, self.yaml, self.thunderstorm, self.pyme, self.truth)
+        inputs = (self.config, self.camera, self.astigmatism)
+        return (self.stack, *tables, self.picture, self.reconstruction, *inputs, self.summary)
+
+    @property
+    def crate(self) -> Path:
+        """What every file of the folder is and what it was made from; one for all runs in it."""
+        return self.folder / CRATE
 
     def discard_unstarted(self) -> None:
         """Remove the live files of a run that ended before its first frame; a stack that holds more is left."""

@@ -9,9 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from locstream.bundle.crate import write_crate
 from locstream.bundle.files import RunFiles
+from locstream.bundle.further_tables import write_further_tables
 from locstream.bundle.images import write_reconstruction
-from locstream.bundle.summary import Outcome, Summary, summarize, write_summary
+from locstream.bundle.kept_inputs import keep_inputs
+from locstream.bundle.metadata import Metadata
+from locstream.bundle.options import BundleOptions
+from locstream.bundle.provenance import describe
+from locstream.bundle.stored_settings import stored_settings
+from locstream.bundle.summary import Outcome, Summary, summarize, summary_json, write_summary
+from locstream.bundle.whole_stack import check_whole
 from locstream.errors import StackError
 from locstream.rendering.options import RenderOptions
 from locstream.results.ledger import LedgerSnapshot
@@ -81,9 +89,11 @@ def finish_stack(files: RunFiles, source: SourceInfo) -> Path | None:
         header = results.header
     taken = read_pages_info(files.live_stack)
     known = header.calibration
+    told = stored_settings(Metadata, header.config.get("metadata", {}), header)
     metadata = StackMetadata(
         source=replace(source, pixel_size_nm=header.pixel_size_nm),
         name=files.name,
+        description="\n".join(text for text in (told.title, told.description) if text),
         times_s=taken.times_s,
         frame_numbers=taken.numbers,
         offset_adu=known.offset_adu if known is not None else None,
@@ -91,7 +101,8 @@ def finish_stack(files: RunFiles, source: SourceInfo) -> Path | None:
         read_noise_e=known.read_noise_e if known is not None else None,
         quantum_efficiency=known.quantum_efficiency if known is not None else None,
         em_gain=known.em_gain if known is not None else None,
-        annotations={"AcquisitionID": header.acquisition_id, "Localizations": files.results.name},
+        experiment=told.experiment(),
+        annotations={**told.pairs(), "AcquisitionID": header.acquisition_id, "Localizations": files.results.name},
     )
     finalize_ome_tiff(files.live_stack, files.stack, metadata)
     return files.stack
@@ -114,7 +125,9 @@ def _without_a_page(files: RunFiles) -> None:
 def finish_run(
     files: RunFiles, source: SourceInfo, ending: Ending, options: RenderOptions, *, overwrite: bool = False
 ) -> Summary:
-    """Render the finished results and write the summary; return it.
+    """Render the finished results, keep what made them, describe it all and write the summary; return it.
+
+    The summary comes last: a run that has one is finished.
 
     Parameters
     ----------
@@ -127,15 +140,17 @@ def finish_run(
     options
         How to render.
     overwrite
-        Replace pictures and summary of an earlier try.
+        Replace pictures, tables and summary of an earlier try.
 
     Raises
     ------
     LocstreamError
-        A file exists already, or the disk refuses; says what is safe.
+        A file exists already, the disk refuses, or the raw stack is cut short; says what is safe.
     """
     with ResultsReader(files.results) as results:
         header = results.header
+        bundle = stored_settings(BundleOptions, header.config.get("bundle", {}), header)
+        metadata = stored_settings(Metadata, header.config.get("metadata", {}), header)
         pictures = write_reconstruction(
             results.blocks(),
             files.folder,
@@ -146,7 +161,9 @@ def finish_run(
             options,
             overwrite=overwrite,
         )
-        made = (files.results, files.results.with_suffix(".yaml"), pictures.png, pictures.ome_tiff)
+        write_further_tables(files, results, bundle, overwrite=overwrite)
+        missing = keep_inputs(files, header, overwrite=overwrite)
+        there = [path for path in files.finished if path.exists() and path != files.summary]
         committed, published = ending.committed, ending.published
         summary = summarize(
             results.blocks(),
@@ -165,8 +182,12 @@ def finish_run(
             latency_p99_ms=published.p99_ms if published is not None else None,
             committed_p50_ms=committed.p50_ms if committed is not None else None,
             committed_p99_ms=committed.p99_ms if committed is not None else None,
-            files=[*(p for p in (files.stack, files.truth) if p.exists()), *made, files.summary],
-            warnings=[*ending.warnings, *pictures.warnings],
+            files=[*there, files.summary, files.crate],
+            warnings=[*ending.warnings, *pictures.warnings, *missing],
         )
+    if files.stack.exists():
+        check_whole(files.stack)
+    written = {files.summary.name: summary_json(summary)}
+    write_crate(files, *describe(files, header, summary, metadata, written))
     write_summary(files.summary, summary, overwrite=overwrite)
     return summary

@@ -12,16 +12,16 @@ from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
-from pydantic import ValidationError
 
 from locstream.bundle.files import EMPTY_STACK_BYTES, RunFiles
 from locstream.bundle.finish import Ending, finish_run, finish_stack
 from locstream.bundle.fit_pages import How, Progress, fit_pages
 from locstream.bundle.remains import Remains
 from locstream.bundle.run_lock import RunLock
+from locstream.bundle.stored_settings import stored_settings
 from locstream.bundle.summary import Summary
 from locstream.calibration.astigmatism import AstigmatismCalibration
 from locstream.calibration.camera import CameraCalibration
@@ -35,7 +35,6 @@ from locstream.results.ledger import LedgerSnapshot
 from locstream.results.reader import ResultsReader
 from locstream.results.recover import clean, recover_results
 from locstream.results.repair import repair
-from locstream.settings import Settings
 from locstream.stacks.disk import StackInUseError
 from locstream.stacks.live_frames import read_pages_info
 from locstream.stacks.live_repair import being_written, repair_live_stack
@@ -50,8 +49,6 @@ RECORDER_PATIENCE_S = 60.0
 FSYNC_INTERVAL_S = 2.0
 LIVE_STACK = ".live.tif"
 RUN_LOCK = ".run.lock"
-
-S = TypeVar("S", bound=Settings)
 
 
 @dataclass(frozen=True)
@@ -204,8 +201,8 @@ def _recover_results(files: RunFiles, remains: Remains, progress: Progress) -> N
 
 
 def _how(header: ResultsHeader, calibration: CameraCalibration) -> How:
-    astigmatism = _settings(AstigmatismCalibration, header.astigmatism, header) if header.depth else None
-    return How(calibration, _settings(FitOptions, header.fit, header), astigmatism)
+    astigmatism = stored_settings(AstigmatismCalibration, header.astigmatism, header) if header.depth else None
+    return How(calibration, stored_settings(FitOptions, header.fit, header), astigmatism)
 
 
 def _recover_stack_alone(files: RunFiles) -> RecoveredRun:
@@ -244,24 +241,12 @@ def _finish(files: RunFiles) -> Summary:
         finished_s=float(known_s[-1]) if len(known_s) else header.started_s,
         warnings=tuple(warnings),
     )
-    options = _settings(RenderOptions, header.config.get("render", {}), header)
+    options = stored_settings(RenderOptions, header.config.get("render", {}), header)
     return finish_run(files, source, ending, options, overwrite=True)
 
 
 def _ledger(told: Mapping[str, Any]) -> LedgerSnapshot:
     return LedgerSnapshot(**{**told, "gaps": tuple((first, count) for first, count in told["gaps"])})
-
-
-def _settings(kind: type[S], values: object, header: ResultsHeader) -> S:
-    """Return options as the header keeps them."""
-    try:
-        return kind.model_validate(values)
-    except ValidationError as error:
-        raise ResultsError(
-            f"this version of locstream does not know the {kind.__name__} of {header.name}: {error.errors()[0]['msg']}",
-            safe="every file as it is",
-            todo=f"recover it with the program that made it, {header.software}",
-        ) from error
 
 
 def _is_ours(results: Path) -> bool:

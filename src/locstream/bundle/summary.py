@@ -206,6 +206,11 @@ def summarize(
     )
 
 
+def summary_json(summary: Summary) -> bytes:
+    """Return a summary as it lies in its file: JSON, UTF-8, indented."""
+    return f"{summary.model_dump_json(indent=2)}\n".encode()
+
+
 def write_summary(path: Path, summary: Summary, *, overwrite: bool = False) -> None:
     """Write a summary as JSON (UTF-8, indented), complete or not at all.
 
@@ -216,7 +221,7 @@ def write_summary(path: Path, summary: Summary, *, overwrite: bool = False) -> N
     """
     try:
         with whole_file(path, overwrite=overwrite) as part:
-            part.write_text(summary.model_dump_json(indent=2) + "\n", encoding="utf-8")
+            part.write_bytes(summary_json(summary))
     except OSError as error:
         raise LocstreamError(
             f"the summary {path} could not be written: {error.strerror or error}",
