@@ -1,0 +1,59 @@
+"""Where finished runs go: a small TOML file of the user's, apart from what an instrument is told."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, ValidationError
+
+from locstream.errors import ConfigError
+from locstream.settings import Settings
+
+
+class UploadSettings(Settings):
+    """Where finished runs go, and when."""
+
+    folder: Path | None = None
+    """Folder on a share or another disk; each run gets a folder in it."""
+    while_acquiring: bool = False
+    """Send also while an acquisition runs on this computer; the network and the disk are then shared with it."""
+    nice: Annotated[int, Field(ge=0, le=19)] = 15
+    """Niceness added to the uploader's process."""
+
+
+def default_settings_file() -> Path:
+    """Return where the settings of this user are looked for."""
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "locstream" / "upload.toml"
+
+
+def load_upload_settings(path: Path) -> UploadSettings:
+    """Read the settings.
+
+    Raises
+    ------
+    ConfigError
+        There is no such file, it is not valid, or says nowhere to go.
+    """
+    try:
+        found = UploadSettings.model_validate(tomllib.loads(path.read_text("utf-8-sig")))
+    except OSError as error:
+        raise ConfigError(
+            f"the upload settings {path} cannot be read: {error.strerror}",
+            safe="what is queued stays queued",
+            todo='write into it where finished runs go, for example `folder = "/mnt/lab/smlm"` (see docs/upload.md)',
+        ) from error
+    except ValidationError as error:
+        wrong = [f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors()]
+        raise ConfigError(
+            f"the upload settings {path} are not valid:\n  " + "\n  ".join(wrong), safe="what is queued stays queued"
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"the upload settings {path} are not TOML: {error}", safe="what is queued stays queued"
+        ) from error
+    if found.folder is None:
+        raise ConfigError(f"{path} does not say where finished runs go", todo='`folder = "/mnt/lab/smlm"`, for example')
+    return found.model_copy(update={"folder": found.folder.expanduser()})
