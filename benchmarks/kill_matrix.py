@@ -2,8 +2,9 @@
 
     python benchmarks/kill_matrix.py [--kills 500] [--minutes 15] [--seed 1]
 
-A run of the demo has workers, the recorder, the publisher and the daemon killed with SIGKILL; `locstream recover`, itself killed now
-and then, has to make a finished run of what is left. Every page and every row is held to a run that nobody disturbed.
+A run of the demo has workers, the recorder, the publisher and the daemon killed with SIGKILL; `locstream recover`,
+itself killed now and then, has to make a finished run of what is left. Every page and every row is held to a run that
+nobody disturbed.
 It takes about a second a kill on two cores.
 """
 

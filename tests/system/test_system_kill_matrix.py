@@ -23,5 +23,5 @@ def test_nothing_is_lost_whatever_is_killed(kills: int, tmp_path: Path) -> None:
         matrix.run()
     print(matrix.tally.table())
     assert matrix.tally.found.total() == 0, matrix.tally.table()
-    assert set(matrix.tally.kills) >= {"daemon", "worker", "recorder"}
+    assert set(matrix.tally.kills) >= {"daemon", "worker", "recorder", "publisher"}
     assert matrix.tally.frames > 0
