@@ -201,8 +201,8 @@ def overload(folder: Path, seconds: float, *, times: float = 3.0, size: int = 12
     began = time.monotonic()
     with SpawnedRun(hurried, settings + SLOW_FIT + ONE_WORKER) as run:
         run.wait_for_frames(1)
-        with MemoryWatch(run.process.pid, SETTLED_AFTER_S) as memory:
-            most_waiting = _most_waiting(run)
+        memory = MemoryWatch(run.process.pid, SETTLED_AFTER_S)
+        most_waiting = _most_waiting(run, memory)
         summary = run.finish()
         whole_s = time.monotonic() - began
         return Overloaded(
@@ -226,11 +226,12 @@ def _capacity_fps(folder: Path, size: int, emitters: int) -> float:
         return float(run.finish()["speed"]["fitted_fps"])
 
 
-def _most_waiting(run: SpawnedRun) -> int:
-    """Ask how many frames wait until the run no longer answers."""
+def _most_waiting(run: SpawnedRun, memory: MemoryWatch) -> int:
+    """Look how many frames wait, and at the memory, until the last frame is fitted."""
     most = 0
     while run.process.poll() is None and (waiting := run.waiting()) is not None:
         most = max(most, waiting)
+        memory.look()
         time.sleep(0.3)
     return most
 

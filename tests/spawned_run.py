@@ -9,7 +9,6 @@ import random
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 from types import TracebackType
@@ -75,19 +74,25 @@ class SpawnedRun:
     def connection(self) -> Connection:
         """Return how it is reached, as soon as it says so."""
         deadline = time.monotonic() + PATIENCE_S
-        while not (found := list(Path(self._runtime.name).glob("*.json"))):
+        while (found := self._announced()) is None:
             assert self.process.poll() is None, self.printed
             assert time.monotonic() < deadline
             time.sleep(0.02)
-        return msgspec.json.decode(found[0].read_bytes(), type=Connection)
+        return found
+
+    def _announced(self) -> Connection | None:
+        with contextlib.suppress(FileNotFoundError):
+            for path in Path(self._runtime.name).glob("*.json"):
+                return msgspec.json.decode(path.read_bytes(), type=Connection)
+        return None
 
     def waiting(self) -> int | None:
-        """Return how many frames wait to be fitted; None once it no longer answers."""
-        try:
-            status = ask(self.connection().control, "status", timeout_s=5.0).status
-        except (LocstreamError, AssertionError):
-            return None
-        return None if status is None else status.ledger.pending
+        """Return how many frames wait to be fitted; None once it no longer says how it is reached."""
+        with contextlib.suppress(LocstreamError):
+            if (connection := self._announced()) is not None:
+                status = ask(connection.control, "status", timeout_s=2.0).status
+                return None if status is None else status.ledger.pending
+        return None
 
     def work_endpoint(self) -> str:
         """Return where its workers connect to."""
@@ -123,54 +128,41 @@ class SpawnedRun:
         self._runtime.cleanup()
 
 
-class MemoryWatch(threading.Thread):
-    """Looks at the resident memory of a process and its children four times a second; a context manager.
+class MemoryWatch:
+    """What the resident memory of a process and of its children comes to.
 
     Parameters
     ----------
     pid
         The process.
     settle_s
-        Growth counts from so long after the first look, s: until then things are being set up.
+        Growth counts from so long after now, s: until then things are being set up.
     """
 
     def __init__(self, pid: int, settle_s: float) -> None:
-        super().__init__(daemon=True)
         self._process = psutil.Process(pid)
         self._counts_from = time.monotonic() + settle_s
-        self._over = threading.Event()
         self.settled_mb: dict[str, float] = {}
         """What each process held when it had settled, MB."""
         self.most_mb: dict[str, float] = {}
         """The most it held from then on, MB."""
 
-    def run(self) -> None:
-        """Look until the process is gone, or until it is enough."""
-        while not self._over.wait(0.25):
+    def look(self) -> None:
+        """Look at all of them."""
+        if time.monotonic() >= self._counts_from:
             with contextlib.suppress(psutil.NoSuchProcess):
                 for each in (self._process, *self._process.children()):
-                    self._look(each)
+                    self._note(each)
 
-    def _look(self, process: psutil.Process) -> None:
+    def _note(self, process: psutil.Process) -> None:
         with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
             modules = [word for word in process.cmdline() if word.startswith("locstreamd.")]
+            name = f"{(modules or ['the daemon'])[0].rpartition('.')[2]} {process.pid}"
             mb = process.memory_info().rss / MB
-            if time.monotonic() >= self._counts_from:
-                name = f"{(modules or ['the daemon'])[0].rpartition('.')[2]} {process.pid}"
-                self.settled_mb.setdefault(name, mb)
-                self.most_mb[name] = max(self.most_mb.get(name, 0.0), mb)
+            self.settled_mb.setdefault(name, mb)
+            self.most_mb[name] = max(self.most_mb.get(name, 0.0), mb)
 
     @property
     def growth_mb(self) -> dict[str, float]:
         """The largest growth of each process, MB."""
         return {name: self.most_mb[name] - settled for name, settled in self.settled_mb.items()}
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._over.set()
-        self.join()

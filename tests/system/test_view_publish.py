@@ -59,6 +59,8 @@ def greet(publisher: Publisher, subscriber: Subscriber) -> None:
         turn(publisher)
         subscriber.receive(0.01)
     until(publisher, lambda: publisher.subscribers > 0)
+    while subscriber.receive(0.2) is not None:
+        continue  # greeted when it came, it may be greeted once more with the news
 
 
 def until(publisher: Publisher, condition: Callable[[], bool], timeout_s: float = 20.0) -> None:

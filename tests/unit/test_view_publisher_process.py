@@ -19,6 +19,7 @@ from locstreamd.view.publisher_process import (
     Close,
     Greet,
     Here,
+    Office,
     Order,
     Outlet,
     Report,
@@ -49,7 +50,7 @@ class Process:
 
     def _run(self, context: zmq.Context[zmq.Socket[bytes]], parent: int) -> None:
         try:
-            serve(self._other, context, parent)
+            serve(self._other, Office(self._other, context), parent)
         except LocstreamError as error:
             self.error = error
 

@@ -31,7 +31,7 @@ NICE = 5
 """Niceness: the camera comes first."""
 LINK_MESSAGES = 200
 """Messages that may wait on their way from the acquisition to here, at either end."""
-CATCH_UP_S = 10.0
+CATCH_UP_S = 5.0
 """Those who have not read or fetched every row when all is over have so long, s."""
 SUBSCRIBE = 1
 
