@@ -18,7 +18,10 @@ from locstream.localizations import Localizations
 CAMERA = CameraCalibration(PIXEL_NM, OFFSET_ADU, GAIN_E_PER_ADU, READ_NOISE_E)
 
 
-def fit(model: Literal["sigma", "sigma_xy", "fixed"]) -> Method:
+Model = Literal["sigma", "sigma_xy", "fixed"]
+
+
+def fit(model: Model) -> Method:
     """Return a fit of x, y, photons, background and one width, two or none."""
     return Method(lambda spots: fit_spots(spots, SIGMA_PX, READ_NOISE_E**2, model), fitted)
 
@@ -35,16 +38,20 @@ def maps(shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
 
 
 @functools.lru_cache(1)
-def localizer(height: int, width: int, threshold: float | None) -> Localizer:
+def localizer(height: int, width: int, model: Model, threshold: float | None) -> Localizer:
     """Return what a worker makes once an acquisition; None is the default threshold."""
     chosen = {} if threshold is None else {"threshold": threshold}
-    return Localizer(CAMERA, height, width, FitOptions(psf_sigma_nm=SIGMA_PX * PIXEL_NM, **chosen))
+    return Localizer(CAMERA, height, width, FitOptions(psf_sigma_nm=SIGMA_PX * PIXEL_NM, model=model, **chosen))
 
 
-def localize(movie: Any, threshold: float | None) -> Localizations:
-    """Localize frame by frame, as a worker does."""
-    of_frame = localizer(*movie.shape[1:], threshold)
-    return np.concatenate([of_frame(image, number) for number, image in enumerate(movie)])
+def localize(model: Model) -> Method:
+    """Return the whole job frame by frame, as a worker does it."""
+
+    def run(movie: Any, threshold: float | None) -> Localizations:
+        of_frame = localizer(*movie.shape[1:], model, threshold)
+        return np.concatenate([of_frame(image, number) for number, image in enumerate(movie)])
+
+    return Method(run, table)
 
 
 def fitted(fits: SpotFits) -> Array:
@@ -68,6 +75,6 @@ answer(
             "MLE elliptic": fit("sigma_xy"),
             "MLE fixed σ": fit("fixed"),
         },
-        movies={"MLE": Method(localize, table)},
+        movies={"MLE": localize("sigma"), "MLE fixed σ": localize("fixed")},
     )
 )

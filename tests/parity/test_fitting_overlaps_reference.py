@@ -10,7 +10,7 @@ from fitting_reference import gaussians, maximize
 from locstream.calibration.camera import CameraCalibration
 from locstream.fitting.gaussian import SpotFits, box_columns, fit_boxes, room_for_fits
 from locstream.fitting.groups import GroupRoom, room_for_groups
-from locstream.fitting.joint import SIGMA_PRIOR
+from locstream.fitting.joint import GROUP_PRIOR
 from locstream.fitting.matched_filter import Peaks
 from locstream.fitting.overlaps import resolve_overlaps, room_to_find
 from locstream.fitting.sensor import sensor
@@ -29,10 +29,10 @@ def fitted(image: np.ndarray, pixels: list[tuple[int, int]], room: GroupRoom | N
     peaks = Peaks(np.array(pixels, np.int32), np.full(n, 100, np.float32), np.full(n, BACKGROUND, np.float32))
     spots, fits = room_for_spots(n, BOX), room_for_fits(n + room_to_find(n))
     cut_spots(image, eyes, 65_536.0, peaks, 20.0, SIGMA_PX, BOX, spots)
-    fit_boxes(spots.counts, spots.known, spots.start, box_columns(BOX), fits)
+    fit_boxes(spots.counts, spots.known, spots.start, 0.0, box_columns(BOX), fits)
     fits.estimate[:n, :2] += spots.corner[:, ::-1]
     room = room or room_for_groups(BOX, SIGMA_PX)
-    return fits, resolve_overlaps(image, eyes, 65_536.0, 5.0, SIGMA_PX, peaks, spots, BOX, room, fits)
+    return fits, resolve_overlaps(image, eyes, 65_536.0, 5.0, SIGMA_PX, peaks, spots, BOX, False, room, fits)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_molecules_that_overlap(places: list[tuple[int, int]]) -> None:
     start = np.column_stack([x, y, photons, np.full(n, SIGMA_PX)])[members].ravel()
     start = np.append(start, BACKGROUND)
     precision = np.zeros_like(start)
-    precision[3:-1:4] = 1 / (SIGMA_PRIOR * SIGMA_PX) ** 2
+    precision[3:-1:4] = 1 / (GROUP_PRIOR * SIGMA_PX) ** 2
     model = gaussians(n, 0, 0, *SHAPE)
     known = np.full(mask.sum(), 1.0 + 0.5**2 / 12)  # read noise, and rounding to whole ADU
     expected = maximize(

@@ -17,6 +17,7 @@ from locstream.errors import StackError
 from locstream.fitting.depth import options_for_depth
 from locstream.fitting.localizer import Localizer, warmup
 from locstream.fitting.options import FitOptions
+from locstream.fitting.structure import with_structure
 from locstream.localizations import LOCALIZATION, LOCALIZATION_3D, Localizations, empty
 from locstream.stacks.source import Image
 
@@ -63,7 +64,8 @@ def fit(
     StackError
         A frame is not uint16, not two-dimensional, or of another shape than the first.
     ConfigError
-        The calibration's maps do not cover the frames, or the astigmatism goes with another model or pixel size.
+        The calibration's maps do not cover the frames, or the astigmatism goes with another model or pixel size, or a
+        median over time is asked for of a camera whose gain is not known or of too few frames.
 
     Examples
     --------
@@ -82,6 +84,23 @@ def fit(
     return np.concatenate([none, *tables])
 
 
+Seen = tuple[Image, Image | None]
+"""A frame, and the median of those around it where it is known."""
+
+
+def _numbered(frames: Iterable[Seen]) -> Iterator[tuple[int, tuple[int, int], Image, Image | None]]:
+    """Give number, shape of the first, frame and median; whichever thread comes first, it is frame 0 that decides."""
+    shape: tuple[int, ...] = ()
+    for number, (image, median) in enumerate(frames):
+        shape = shape or np.shape(image)
+        if len(shape) != 2:
+            raise StackError(
+                f"frame {number} has {len(shape)} axes, not 2: rows and columns",
+                todo="give frames of shape (rows, columns), or a stack of shape (frames, rows, columns)",
+            )
+        yield number, (shape[0], shape[1]), image, median
+
+
 def fit_frames(
     frames: Iterable[Image],
     calibration: CameraCalibration,
@@ -94,18 +113,17 @@ def fit_frames(
     """Give the rows of frame after frame; memory stays flat. Parameters and errors as in `fit`."""
     count = threads or os.cpu_count() or 1
     own = threading.local()
-    warmup()
+    warmup(options.model_copy(update={"background": "local"}), calibration.pixel_size_nm, astigmatism)
 
-    def localize(number: int, image: Image) -> Localizations:
-        if not hasattr(own, "localizer"):
-            if image.ndim != 2:
-                raise StackError(f"frame {number} has {image.ndim} axes, not 2: rows and columns")
-            height, width = image.shape
-            own.localizer = Localizer(calibration, height, width, options, astigmatism)
+    def localize(number: int, shape: tuple[int, int], image: Image, median: Image | None) -> Localizations:
+        if not hasattr(own, "localizer") or own.median is not median:
+            height, width = shape
+            own.localizer, own.median = Localizer(calibration, height, width, options, astigmatism, median), median
         localizer: Localizer = own.localizer
         return localizer(image, number)
 
-    numbered = enumerate(frames)
+    seen = with_structure(frames) if options.background == "temporal_median" else ((image, None) for image in frames)
+    numbered = _numbered(seen)
     with ThreadPoolExecutor(count, thread_name_prefix="fit") as pool:
         waiting: deque[Future[Localizations]] = deque(
             pool.submit(localize, *each) for each in itertools.islice(numbered, AHEAD * count)

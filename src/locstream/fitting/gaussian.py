@@ -9,6 +9,8 @@ and the counts are Poisson distributed. The width may be one unknown, one of eac
 plus its variance v is, to a good approximation, a Poisson number of mean μ + v. The same term takes any other known
 light in the box, such as that of neighbouring molecules.
 
+A single width may have a normal prior (`WIDTH_PRIOR`); its information then counts with that of the pixels.
+
 The likelihood is climbed by Fisher scoring: Newton's method with the expected curvature, which is positive definite
 and, inverted at the solution, the Cramér–Rao bound (Smith et al., Nature Methods 7, 373, 2010).
 
@@ -39,6 +41,11 @@ Unknowns = tuple[np.float32, ...]
 FitModel = Literal["sigma", "sigma_xy", "fixed"]
 """What is fitted beside position, photons and background: one width, a width of each axis, or none."""
 
+WIDTH_PRIOR = 0.25
+"""Standard deviation of the prior for a width, in parts of the width in focus. It counts as much as a quarter of that
+width would: nothing for a bright molecule. A dim one, which tells little of its width, would else now and then come out
+half or twice as wide, with half or twice its photons, and with uncertainties that belong to such a one."""
+
 LANES = 16 if binding.get_host_cpu_features().get("avx512f", False) else 8
 """Spots that advance together: the float32 numbers of one vector register."""
 
@@ -64,7 +71,9 @@ GAUSS = ERF + MAX_BOX + 1  # MAX_BOX + 1 rows, the Gaussian there
 EX, DX, SX, EY, DY, SY = (GAUSS + MAX_BOX + 1 + k * MAX_BOX for k in range(6))  # pixel integrals and derivatives
 COUNTS = SY + MAX_BOX  # MAX_BOX² rows: counts plus known light
 KNOWN = COUNTS + MAX_BOX * MAX_BOX  # MAX_BOX² rows: known light: variance and neighbours
-ROWS = KNOWN + MAX_BOX * MAX_BOX
+FOCUS = KNOWN + MAX_BOX * MAX_BOX  # the width the fit started from
+PRECISION = FOCUS + 1  # of the prior for the width around it, 0 where there is none
+ROWS = PRECISION + 1
 
 TOLERANCE_SIGMAS = np.float32(0.02)
 TOLERANCE = np.float32(1e-3)
@@ -277,6 +286,7 @@ def _step(w: Floats, unknowns: Unknowns, max_sigma: np.float32) -> None:
         a55 = w[(FISHER + 20) * LANES + lane]
         a03 = a13 = a23 = a34 = a35 = a04 = a14 = a24 = a45 = zero
         a33 = a44 = one
+        score_s = zero
         if len(unknowns) > NO_WIDTH:
             a03, a13, a23 = (
                 w[(FISHER + 3) * LANES + lane],
@@ -284,6 +294,11 @@ def _step(w: Floats, unknowns: Unknowns, max_sigma: np.float32) -> None:
                 w[(FISHER + 12) * LANES + lane],
             )
             a33, a35 = w[(FISHER + 15) * LANES + lane], w[(FISHER + 17) * LANES + lane]
+            score_s = w[(SCORE + 3) * LANES + lane]
+        if len(unknowns) == ONE_WIDTH:  # the unknown is N·σ
+            precision, of_n = w[PRECISION * LANES + lane], one / w[PHOTONS * LANES + lane]
+            a33 += precision * of_n * of_n
+            score_s += precision * (w[FOCUS * LANES + lane] - w[SIGMA * LANES + lane]) * of_n
         if len(unknowns) == TWO_WIDTHS:
             a04, a14, a24 = (
                 w[(FISHER + 4) * LANES + lane],
@@ -320,7 +335,7 @@ def _step(w: Floats, unknowns: Unknowns, max_sigma: np.float32) -> None:
         y0 = w[(SCORE + 0) * LANES + lane]
         y1 = w[(SCORE + 1) * LANES + lane] - l10 * y0
         y2 = w[(SCORE + 2) * LANES + lane] - l20 * y0 - l21 * y1
-        y3 = w[(SCORE + 3) * LANES + lane] - l30 * y0 - l31 * y1 - l32 * y2
+        y3 = score_s - l30 * y0 - l31 * y1 - l32 * y2
         y4 = w[(SCORE + 4) * LANES + lane] - l40 * y0 - l41 * y1 - l42 * y2 - l43 * y3
         y5 = w[(SCORE + 5) * LANES + lane] - l50 * y0 - l51 * y1 - l52 * y2 - l53 * y3 - l54 * y4
         share = w[SHARE * LANES + lane]
@@ -418,7 +433,7 @@ def _step(w: Floats, unknowns: Unknowns, max_sigma: np.float32) -> None:
 
 
 @_jit
-def _load(w: Floats, lane: int, counts: Floats, known: Floats, start: Floats, spot: int) -> None:
+def _load(w: Floats, lane: int, counts: Floats, known: Floats, start: Floats, spread: float, spot: int) -> None:
     """Give a lane its spot."""
     of_spot = min(spot, known.shape[0] - 1)
     for p in range(counts.shape[1]):
@@ -429,6 +444,9 @@ def _load(w: Floats, lane: int, counts: Floats, known: Floats, start: Floats, sp
     w[SIGMA_Y * LANES + lane] = start[spot, start.shape[1] - 1 if start.shape[1] == TWO_WIDTHS else SIGMA]
     w[X0 * LANES + lane], w[Y0 * LANES + lane] = start[spot, X], start[spot, Y]
     w[SHARE * LANES + lane] = 1
+    focus = start[spot, SIGMA]
+    w[FOCUS * LANES + lane] = focus
+    w[PRECISION * LANES + lane] = 1 / (spread * focus) ** 2 if spread > 0 else 0
 
 
 @_jit
@@ -460,14 +478,19 @@ def _store(w: Floats, lane: int, unknowns: Unknowns, max_sigma: np.float32, fits
 
 @_jit
 def fit_boxes(
-    counts: Floats, known: Floats, start: Floats, compiled_for: tuple[Columns, Unknowns], fits: SpotFits
+    counts: Floats,
+    known: Floats,
+    start: Floats,
+    spread: float,
+    compiled_for: tuple[Columns, Unknowns],
+    fits: SpotFits,
 ) -> None:
     """Fit every spot; see `fit_spots`.
 
     `counts` holds the photoelectrons plus `known`, both of shape (n, box²), or `known` (1, box²) where it is the same
-    for every spot; `start` and all results are in the order
-    x, y, photons, sigma, background and, where it has a width of its own, sigma along y. `compiled_for` is what
-    `box_columns` gave for the box and the model.
+    for every spot; `start` and all results are in the order x, y, photons, sigma, background and, where it has a width
+    of its own, sigma along y. `spread` is that of the prior for a single width, in parts of the width the fit starts
+    from, 0 for none. `compiled_for` is what `box_columns` gave for the box and the model.
     """
     columns, unknowns = compiled_for
     _, _, chi2, iterations, status = fits
@@ -482,7 +505,7 @@ def fit_boxes(
     for lane in range(LANES):
         if lane < spots:
             spot_of[lane] = lane
-            _load(w, lane, counts, known, start, lane)
+            _load(w, lane, counts, known, start, spread, lane)
     while busy > 0:
         _tables(w, columns, X, SIGMA, EX, DX, SX)
         _tables(w, columns, Y, SIGMA_Y, EY, DY, SY)
@@ -502,7 +525,7 @@ def fit_boxes(
             iterations[spot] = steps[lane]
             if taken < spots:
                 spot_of[lane], steps[lane] = taken, 0
-                _load(w, lane, counts, known, start, taken)
+                _load(w, lane, counts, known, start, spread, taken)
                 taken += 1
             else:
                 spot_of[lane] = -1
@@ -527,7 +550,14 @@ def box_columns(box: int, model: FitModel = "sigma") -> tuple[Columns, Unknowns]
     return tuple(np.float32(i) for i in range(box)), tuple(np.float32(i) for i in range(unknowns))
 
 
-def fit_spots(spots: Floats, sigma_px: float, variance: npt.ArrayLike = 0.0, model: FitModel = "sigma") -> SpotFits:
+def fit_spots(
+    spots: Floats,
+    sigma_px: float,
+    variance: npt.ArrayLike = 0.0,
+    model: FitModel = "sigma",
+    *,
+    width_prior: float = 0.0,
+) -> SpotFits:
     """Fit a Gaussian to each of many spots.
 
     Parameters
@@ -540,6 +570,9 @@ def fit_spots(spots: Floats, sigma_px: float, variance: npt.ArrayLike = 0.0, mod
         Variance of a pixel without light, photoelectrons², of a shape that broadcasts to that of `spots`.
     model
         "sigma" for one width, "sigma_xy" for a width of each axis, "fixed" for none.
+    width_prior
+        Standard deviation of a normal prior for a single width around `sigma_px`, in parts of it; 0 for none. A
+        `Localizer` uses `WIDTH_PRIOR`.
 
     Raises
     ------
@@ -559,7 +592,7 @@ def fit_spots(spots: Floats, sigma_px: float, variance: npt.ArrayLike = 0.0, mod
     counts, start = np.empty((n, box * box), np.float32), np.empty((n, 5), np.float32)
     _prepare(np.ascontiguousarray(spots, np.float32).reshape(n, box * box), known, sigma_px, counts, start)
     fits = room_for_fits(n, model)
-    fit_boxes(counts, known, start, box_columns(box, model), fits)
+    fit_boxes(counts, known, start, float(width_prior), box_columns(box, model), fits)
     return fits._replace(uncertainty=fits.uncertainty[:, : fits.estimate.shape[1]])
 
 

@@ -133,10 +133,10 @@ def room_for_groups(box: int, sigma: float) -> GroupRoom:
 
 
 @_jit
-def suspects(pixel: Ints, fits: SpotFits, box: int) -> npt.NDArray[np.bool_]:
+def suspects(pixel: Ints, fits: SpotFits, box: int, freedom: int) -> npt.NDArray[np.bool_]:
     """Mark the peaks whose boxes overlap, and those whose fit leaves more than noise."""
     estimate, _, chi2, _, status = fits
-    n, freedom = pixel.shape[0], box * box - 5
+    n = pixel.shape[0]
     marked = np.zeros(n, np.bool_)
     usual = 1 + SUSPICIOUS_CHI2_SIGMAS * math.sqrt(2 / freedom)
     for i in range(n):

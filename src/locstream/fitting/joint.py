@@ -2,27 +2,31 @@
 
 Maximum likelihood by Fisher scoring as in `gaussian`, with a position, a number of photons and a width for each member
 and one background. Two images that all but coincide tell little of their widths. A normal prior holds each near the
-width of a molecule in focus; it counts as much as a fifth of that width would, which is nothing for a molecule that
-can be told well.
+width of a molecule in focus (`Prior`). Where the model is "fixed" the prior is so narrow that it is the width.
 """
 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numba
 import numpy as np
 import numpy.typing as npt
 
-from locstream.fitting.gaussian import PHOTONS, SIGMA, X, Y
+from locstream.fitting.gaussian import BACKGROUND, PHOTONS, SIGMA, SpotFits, X, Y
 from locstream.fitting.groups import STEP, Group, GroupRoom, along_axis
+from locstream.fitting.status import FitStatus
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int32]
 
-SIGMA_PRIOR = 0.2
-"""Standard deviation of the prior for a width, in parts of the width in focus."""
+GROUP_PRIOR = 0.2
+"""Standard deviation of the prior for the width of a member, in parts of the width in focus. A little narrower than
+that of a molecule by itself: where images overlap a wide one may be two."""
+KNOWN_WIDTH = 1e-3
+"""Standard deviation of the prior for a width that is known, in parts of it."""
 MAX_ITERATIONS = 30
 FULL_STEPS = 10
 TOLERANCE = 2e-3
@@ -32,6 +36,42 @@ MAX_MOVE_PX = 2.5
 MIN_SIGMA_PX = 0.4
 MIN_PHOTONS = 1.0
 MIN_BACKGROUND = 0.01
+
+_CONVERGED, _AT_BOUND, _NOT_CONVERGED = (
+    int(s) for s in (FitStatus.CONVERGED, FitStatus.AT_BOUND, FitStatus.NOT_CONVERGED)
+)
+
+
+class Prior(NamedTuple):
+    """What is known of widths and background before the fit: normal distributions.
+
+    Parameters
+    ----------
+    sigma
+        Width of a molecule in focus, px.
+    spread
+        Standard deviation of a width around it, in parts of it; `KNOWN_WIDTH` where it is no unknown.
+    max_sigma
+        No molecule is as wide, px.
+    background, background_precision
+        Photons a pixel, and 1 / variance; 0 where nothing is known.
+    """
+
+    sigma: float
+    spread: float
+    max_sigma: float
+    background: float
+    background_precision: float
+
+
+class Fitted(NamedTuple):
+    """How the fit of a group ended: background, Pearson's chi-square, steps taken, whether it converged."""
+
+    background: float
+    chi2: float
+    taken: int
+    converged: bool
+
 
 U = np.uintp
 """An index that numba does not test for being negative; the test would keep LLVM from vectorizing the loop."""
@@ -124,15 +164,18 @@ def _factorize(matrix: Doubles, size: int) -> bool:
 
     The diagonal holds the inverse of the factor's.
     """
-    for j in range(U(size)):
-        if not matrix[j, j] > 0:
+    for i in range(U(size)):
+        for j in range(i):
+            total = matrix[i, j]
+            for k in range(j):
+                total -= matrix[i, k] * matrix[j, k]
+            matrix[i, j] = total * matrix[j, j]
+        total = matrix[i, i]
+        for k in range(i):
+            total -= matrix[i, k] * matrix[i, k]
+        if not total > 0:
             return False
-        inverse = 1 / math.sqrt(matrix[j, j])
-        matrix[j, j] = inverse
-        for i in range(j + U(1), U(size)):
-            matrix[i, j] *= inverse
-            for k in range(j + U(1), i + U(1)):
-                matrix[i, k] -= matrix[i, j] * matrix[k, j]
+        matrix[i, i] = 1 / math.sqrt(total)
     return True
 
 
@@ -191,18 +234,18 @@ def _advance(theta: Doubles, start: Doubles, members: int, step: Doubles, share:
 
 @_jit
 def fit_group(
-    theta: Doubles, start: Doubles, members: int, background: float, sigma: float, max_sigma: float, group: Group,
+    theta: Doubles, start: Doubles, members: int, background: float, prior: Prior, tolerance: float, group: Group,
     room: GroupRoom,
-) -> tuple[float, float, int, bool]:  # fmt: skip
-    """Fit a group from where `theta` is; returns background, chi-square, steps taken, whether it converged.
+) -> Fitted:  # fmt: skip
+    """Fit a group from where `theta` is, until no parameter changes by more than `tolerance`, px or parts of photons.
 
     All it calls are leaves: where a function calls another, numba counts the references to its arrays at every call.
     """
     run, counts, known, edges, axis_x, axis_y = room.run, room.counts, room.known, room.edges, room.axis_x, room.axis_y
     derivative, weight, weighted, fisher, step = room.derivative, room.weight, room.weighted, room.fisher, room.step
     n, size = group.pixels, 4 * members + 1
-    precision = 1 / (SIGMA_PRIOR * sigma) ** 2
-    chi2 = 0.0
+    precision = 1 / (prior.spread * prior.sigma) ** 2
+    chi2, taken, converged = 0.0, 0, False
     for taken in range(1, MAX_ITERATIONS + 1):
         for p in range(U(n)):
             weight[p] = known[p] + np.float32(background)  # the mean, until it is complete
@@ -217,13 +260,52 @@ def fit_group(
         for m in range(members):
             by_sigma = 4 * m + SIGMA
             fisher[by_sigma, by_sigma] += precision
-            step[by_sigma] += precision * (sigma - theta[m, SIGMA])
+            step[by_sigma] += precision * (prior.sigma - theta[m, SIGMA])
+        fisher[size - 1, size - 1] += prior.background_precision
+        step[size - 1] += prior.background_precision * (prior.background - background)
         if not _factorize(fisher, size):
-            return background, chi2, taken, False
+            break
         _solve(fisher, size, step)
         share = 1.0 if taken <= FULL_STEPS else 0.5
-        moved = _advance(theta, start, members, step, share, max_sigma)
+        moved = _advance(theta, start, members, step, share, prior.max_sigma)
         background = max(background + max(share * step[size - 1], -0.7 * background), MIN_BACKGROUND)
-        if not moved >= TOLERANCE:
-            return background, chi2, taken, math.isfinite(moved)
-    return background, chi2, MAX_ITERATIONS, False
+        if not moved >= tolerance:
+            converged = math.isfinite(moved)
+            break
+    return Fitted(float(background), float(chi2), taken, converged)
+
+
+@_jit
+def write_members(
+    member: Ints, members: int, theta: Doubles, start: Doubles, fitted: Fitted, prior: Prior, group: Group,
+    all_bounds: bool, room: GroupRoom, fits: SpotFits,
+) -> None:  # fmt: skip
+    """Write the members' results; their bounds come from the Cholesky factor of the last step.
+
+    While a result is not the last only the bound of the photons is worked out.
+    """
+    estimate, uncertainty, chi2, iterations, status = fits
+    size = 4 * members + 1
+    width_known = prior.spread <= KNOWN_WIDTH
+    unknowns = 3 * members + 1 if width_known else size
+    for k in range(members):
+        m = member[k]
+        estimate[m, X], estimate[m, Y] = theta[k, X] + group.left, theta[k, Y] + group.top
+        estimate[m, PHOTONS], estimate[m, BACKGROUND] = theta[k, PHOTONS], fitted.background
+        estimate[m, SIGMA] = prior.sigma if width_known else theta[k, SIGMA]
+        for parameter in range(4):
+            if all_bounds or parameter == PHOTONS:
+                uncertainty[m, parameter] = deviation(room.fisher, size, 4 * k + parameter, room.step)
+        if width_known:
+            uncertainty[m, SIGMA] = 0
+        if all_bounds:
+            uncertainty[m, BACKGROUND] = deviation(room.fisher, size, size - 1, room.step)
+        chi2[m] = fitted.chi2 / max(group.pixels - unknowns, 1)
+        iterations[m] = fitted.taken
+        at_bound = (
+            abs(theta[k, X] - start[k, X]) >= MAX_MOVE_PX
+            or abs(theta[k, Y] - start[k, Y]) >= MAX_MOVE_PX
+            or not MIN_SIGMA_PX < theta[k, SIGMA] < prior.max_sigma
+            or theta[k, PHOTONS] <= MIN_PHOTONS
+        )
+        status[m] = _NOT_CONVERGED if not fitted.converged else _AT_BOUND if at_bound else _CONVERGED

@@ -9,16 +9,17 @@ import numpy as np
 
 from locstream.calibration.astigmatism import AstigmatismCalibration
 from locstream.calibration.camera import CameraCalibration
-from locstream.errors import StackError
+from locstream.errors import ConfigError, StackError
 from locstream.fitting.depth import depth_curves, write_depths
 from locstream.fitting.detect import Detector
-from locstream.fitting.gaussian import box_columns, fit_boxes, room_for_fits
+from locstream.fitting.gaussian import WIDTH_PRIOR, box_columns, fit_boxes, room_for_fits
 from locstream.fitting.groups import room_for_groups
 from locstream.fitting.noise import noise_ratio
 from locstream.fitting.options import FitOptions
 from locstream.fitting.overlaps import resolve_overlaps, room_to_find
 from locstream.fitting.sensor import Sensor, sensor
 from locstream.fitting.spots import cut_spots, room_for_spots
+from locstream.fitting.structure import structured
 from locstream.fitting.table import write_rows
 from locstream.localizations import LOCALIZATION, LOCALIZATION_3D, Localizations, empty
 from locstream.stacks.source import Image
@@ -40,9 +41,9 @@ class _Camera(NamedTuple):
 class Localizer:
     """Localizes the molecules in the frames of one camera. No frame has a say in the rows of another.
 
-    Where the noise of a frame is far from what the calibration calls for, because there is none or a wrong one, it is
-    taken from the frame: then the threshold and the uncertainties still hold, while photons are those of the
-    calibration as it is.
+    A calibration is used as it is given. Where it tells nothing of the noise (`CameraCalibration.tells_noise`) and a
+    frame has far more or less than its light in ADU calls for, the noise is taken from the frame: then the threshold
+    and the uncertainties still hold, while photons are those of the calibration as it is.
 
     Parameters
     ----------
@@ -54,12 +55,17 @@ class Localizer:
         How molecules are found and fitted.
     astigmatism
         Gives every row its depth; None for a table without.
+    median
+        Median over time of the frames, ADU, of their shape, where the options ask for it: light that is known.
 
     Raises
     ------
+    StackError
+        The frames have no pixels.
     ConfigError
-        The calibration's maps are smaller than the frames, or depth is asked of a model without a width of each axis,
-        or of pixels of another size than those the astigmatism was calibrated with.
+        The calibration's maps are smaller than the frames, the options ask for a median and there is none, or it says
+        nothing because the calibration does not tell the noise, or depth is asked of a model without a width of each
+        axis, or of pixels of another size than those the astigmatism was calibrated with.
     """
 
     def __init__(
@@ -69,14 +75,21 @@ class Localizer:
         width: int,
         options: FitOptions,
         astigmatism: AstigmatismCalibration | None = None,
+        median: Image | None = None,
     ) -> None:
+        if min(height, width) < 1:
+            raise StackError(f"frames of {height} × {width} px have no pixels", todo="see what the stack holds")
         self._shape = height, width
         self._sensor = sensor(calibration, height, width)
+        _check_background(options, calibration, median)
+        if median is not None:
+            self._sensor = structured(self._sensor, median)
         self._pixel_nm = calibration.pixel_size_nm
         # The fits count photoelectrons divided by the excess noise factor, see `Sensor`.
         self._photons_per_unit = calibration.excess_noise_squared / calibration.quantum_efficiency
         saturation = calibration.saturation_adu
         self._saturation_adu = NEVER_SATURATED_ADU if saturation is None else float(saturation)
+        self._noise_known = calibration.tells_noise
         self._options = options
         self._columns = box_columns(options.box_px, options.model)
         self._depths = (
@@ -104,8 +117,8 @@ class Localizer:
             Shape (n,), dtype `LOCALIZATION`, or `LOCALIZATION_3D` with depth: first those that a peak showed, in
             reading order of the peaks, then those that were found beside them. Left out are fits that did not converge
             or ended at a bound, fits over a saturated pixel, positions outside the centres of the frame's corner
-            pixels, positions that are uncertain by more than a pixel, and depths at an end of the calibrated range:
-            what is returned is finite, within the frame, and, but for depths, never negative.
+            pixels, positions that are uncertain by more than a pixel, and depths at an end of the calibrated range or
+            off its curves: what is returned is finite, within the frame, and, but for depths, never negative.
 
         Raises
         ------
@@ -124,11 +137,12 @@ class Localizer:
         spots, fits = room_for_spots(n, box), room_for_fits(n + room_to_find(n), self._options.model)
         sigma, saturation = self._sigma_px, self._saturation_adu
         cut_spots(image, camera, saturation, peaks, find_peaks.photons_per_height, sigma, box, spots)
-        fit_boxes(spots.counts, spots.known, spots.start, self._columns, fits)
+        fit_boxes(spots.counts, spots.known, spots.start, WIDTH_PRIOR, self._columns, fits)
         fits.estimate[:n, :2] += spots.corner[:, ::-1]
-        if self._options.model == "sigma":
+        if self._options.model != "sigma_xy":
+            known, room = self._options.model == "fixed", self._group_room
             n = resolve_overlaps(
-                image, camera, saturation, self._options.threshold, sigma, peaks, spots, box, self._group_room, fits
+                image, camera, saturation, self._options.threshold, sigma, peaks, spots, box, known, room, fits
             )
         rows = empty(n, self._dtype)
         kept = write_rows(fits, n, *self._shape, frame, self._pixel_nm, photons_per_unit, rows)
@@ -138,6 +152,8 @@ class Localizer:
 
     def _camera_for(self, image: Image) -> _Camera:
         """Return the camera as the noise of the frame shows it."""
+        if self._noise_known:
+            return self._noisier(0)
         ratio, light = noise_ratio(image, self._sensor)
         if ratio > 1:
             return self._noisier(min(round(NOISE_STEPS * math.log2(ratio)), MOST_STEPS))
@@ -184,13 +200,37 @@ class Localizer:
         return view
 
 
-def warmup() -> None:
+def _check_background(options: FitOptions, calibration: CameraCalibration, median: Image | None) -> None:
+    """See that a median over time is there where it is asked for, and means something."""
+    if (options.background == "temporal_median") != (median is not None):
+        raise ConfigError(
+            f'background = "{options.background}": frames come one by one here, and no median over time is known'
+            if median is None
+            else 'a median over time came, and background = "local" would ignore it',
+            todo='set background = "local", and fit the finished stack with "temporal_median" afterwards',
+        )
+    if median is not None and not calibration.tells_noise:
+        raise ConfigError(
+            'background = "temporal_median" needs the gain of the camera: light that is known has noise that is known',
+            todo="calibrate the camera, or give gain_e_per_adu and read_noise_e",
+        )
+
+
+def warmup(
+    options: FitOptions | None = None, pixel_size_nm: float = 100.0, astigmatism: AstigmatismCalibration | None = None
+) -> None:
     """Compile every kernel, or load it from the cache: seconds once, then tenths of a second in each process.
 
-    This makes the default box ready; the fit of another box is compiled when it is first used.
+    Parameters
+    ----------
+    options
+        The box and the model to make ready; None for the default ones. Others are compiled when they are first used.
+    pixel_size_nm, astigmatism
+        As in the frames to come, where `options` are not the default ones.
     """
     rng = np.random.default_rng(0)
     image = rng.poisson(110, (48, 48)).astype(np.uint16)
     image[20:22, 20:22] += 2000
     image[24:26, 24:26] += 2000  # two that overlap
-    Localizer(CameraCalibration(pixel_size_nm=100.0, offset_adu=100.0), 48, 48, FitOptions())(image, 0)
+    calibration = CameraCalibration(pixel_size_nm=pixel_size_nm, offset_adu=100.0)
+    Localizer(calibration, 48, 48, options or FitOptions(), astigmatism)(image, 0)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field, field_validator
 
 from locstream.fitting.gaussian import FitModel
 from locstream.settings import Settings
+
+Background = Literal["local", "temporal_median"]
+"""Where what is known of the light under the molecules comes from."""
 
 
 class FitOptions(Settings):
@@ -25,12 +30,18 @@ class FitOptions(Settings):
     image of a molecule."""
 
     model: FitModel = "sigma"
-    """What is fitted beside position, photons and background: "sigma", one width; "sigma_xy", a width of each axis, for
-    an astigmatic lens; "fixed", none, every molecule having psf_sigma_nm. Molecules that overlap are fitted together by
-    "sigma" only; the other models fit each by itself."""
+    """What is fitted beside position, photons and background: "sigma", one width, which for dim molecules is held near
+    psf_sigma_nm; "sigma_xy", a width of each axis, for an astigmatic lens; "fixed", none, every molecule having
+    psf_sigma_nm. Molecules that overlap are fitted together by "sigma" and "fixed", the latter telling them apart best
+    where psf_sigma_nm is right; "sigma_xy" fits each by itself."""
 
     min_separation_px: int = Field(default=1, ge=1, le=5)
     """Two maxima of the smoothed image nearer than this along rows or columns count as one molecule, px."""
+
+    background: Background = "local"
+    """What is known of the light under the molecules: "local", nothing, each fit finds its own; "temporal_median", the
+    structure of a sample that shines in every frame, from the median of the 50 frames around and 25 on either side. For
+    finished stacks whose camera is known; molecules that shine in half of those frames vanish."""
 
     @field_validator("box_px")
     @classmethod
