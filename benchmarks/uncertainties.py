@@ -30,6 +30,7 @@ from simulate import field_of, spots_of
 from locstream.calibration import CameraCalibration
 from locstream.fitting import FitOptions, FitStatus, Localizer, fit_spots, warmup
 from locstream.fitting.gaussian import WIDTH_PRIOR
+from locstream.fitting.table import SECOND_ORDER
 
 BACKGROUNDS = (2, 5, 10, 20, 50, 100, 200)
 PHOTONS = (100, 200, 500, 1000, 2000, 5000, 10_000)
@@ -58,7 +59,9 @@ def of_the_fit(photons: float, background: float, n: int) -> Pulls:
     estimate = fits.estimate[:, COLUMNS].astype(float)
     far = np.hypot(*(estimate - true)[:, :2].T) > MAX_ERROR_PX
     good = (fits.status == FitStatus.CONVERGED) & ~far
-    values = (estimate - true)[good] / fits.uncertainty[:, COLUMNS][good]
+    claimed = fits.uncertainty[:, COLUMNS].astype(float)
+    claimed[:, :2] *= np.sqrt(1 + SECOND_ORDER * (claimed[:, 2] / estimate[:, 2]) ** 2)[:, None]
+    values = (estimate - true)[good] / claimed[good]
     return Pulls(values, float(good.mean()))
 
 

@@ -3,9 +3,10 @@
 Positions are in nm with the **origin at the centre of pixel (0, 0)**; x runs along columns, y down
 rows. Frames count from 0. Intensities are photons, background is photons per pixel, and every
 uncertainty is one standard deviation from the Cramér–Rao bound of the model that was fitted, at
-the values that were fitted. It holds for one molecule whose image the model describes. It is too
-small where two were taken for one, by about a third in a crowd, and by a tenth or two where a
-molecule is about as bright as what can just be found.
+the values that were fitted; that of a position has the next term of the expansion with it, which
+counts for the dimmest. It holds for one molecule whose image the model describes. It is too small
+where two were taken for one, by about a third in a crowd; that of the photons is too large where a
+molecule is so dim that others like it are lost.
 """
 
 from __future__ import annotations
