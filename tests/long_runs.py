@@ -201,7 +201,7 @@ def overload(folder: Path, seconds: float, *, times: float = 3.0, size: int = 12
     began = time.monotonic()
     with SpawnedRun(hurried, settings + SLOW_FIT + ONE_WORKER) as run:
         run.wait_for_frames(1)
-        memory = MemoryWatch(run.process.pid, SETTLED_AFTER_S)
+        memory = MemoryWatch(run.process.pid, min(SETTLED_AFTER_S, seconds / 2))
         most_waiting = _most_waiting(run, memory)
         summary = run.finish()
         whole_s = time.monotonic() - began
