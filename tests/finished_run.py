@@ -24,7 +24,7 @@ METADATA: dict[str, Any] = {
         {"wavelength_nm": 640.0, "power_mw": 100.0},
     ],
 }
-ALSO = {"also": ["thunderstorm", "pyme"]}
+ALSO = {"also": ["thunderstorm", "pyme", "ome-zarr"]}
 
 
 def finished(folder: Path, *, pages: int | None = PAGES, **config: Any) -> RunFiles:

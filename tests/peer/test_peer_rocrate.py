@@ -11,6 +11,7 @@ import pytest
 
 from finished_run import ALSO, METADATA, finished
 from locstream.bundle.checksum import sha256_of
+from locstream.bundle.whole_file import files_in
 
 pytestmark = pytest.mark.peer
 READER = Path(__file__).with_name("crate_reader.py")
@@ -29,7 +30,9 @@ def test_a_full_description_is_valid_and_follows_the_recommendations(tmp_path: P
         "The organization SHOULD have a URL."
     ]  # which the form does not ask
     assert seen["name"] == "Pores"
-    assert seen["files"] == {p.name: sha256_of(p) for p in files.finished if p.exists()}
+    assert seen["files"] == {
+        p.relative_to(tmp_path).as_posix(): sha256_of(p) for whole in files.finished for p in files_in(whole)
+    }
     assert seen["actions"]["#run/localization"] == [
         ["run.ome.tif", "run_config.toml"],
         ["run_locs.hdf5", "run_locs.yaml"],

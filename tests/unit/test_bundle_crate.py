@@ -18,6 +18,7 @@ from locstream.bundle.crate import NO_LICENCE, file_entities, read_crate, run_id
 from locstream.bundle.files import CRATE, RunFiles
 from locstream.bundle.recovery import recover_run, unfinished_runs
 from locstream.bundle.verify import verify_folder
+from locstream.bundle.whole_file import files_in
 from locstream.errors import LocstreamError
 from locstream.results.lock import FileInUseError, FileLock
 
@@ -37,7 +38,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunFiles:
 
 def test_every_file_is_described_with_its_checksum(run: RunFiles) -> None:
     described = file_entities(crate_of(run))
-    there = {path.name for path in run.folder.iterdir()} - {CRATE}
+    there = {path.relative_to(run.folder).as_posix() for path in files_in(run.folder)} - {CRATE}
     assert set(described) == there
     assert run.thunderstorm.name in there
     assert run.pyme.name in there
@@ -55,7 +56,9 @@ def test_what_came_of_which_is_said(run: RunFiles) -> None:
     assert ids(localization["object"]) == {"run.ome.tif", "run_config.toml"}
     assert ids(localization["result"]) == {"run_locs.hdf5", "run_locs.yaml"}
     assert ids(rendering["object"]) == {"run_locs.hdf5", "run_config.toml"}
-    assert ids(rendering["result"]) == {"run_recon.png", "run_recon.ome.tif"}
+    zarr = {name for name in ids(rendering["result"]) if name.startswith("run_recon.ome.zarr/")}
+    assert "run_recon.ome.zarr/zarr.json" in zarr
+    assert ids(rendering["result"]) - zarr == {"run_recon.png", "run_recon.ome.tif"}
     assert ids(export["result"]) == {"run_thunderstorm.csv", "run_pyme.h5r"}
     program = graph[localization["instrument"]["@id"]]
     assert (program["name"], program["softwareVersion"]) == ("locstream", __version__)
@@ -199,7 +202,7 @@ def test_what_is_no_crate_is_said(tmp_path: Path, content: str) -> None:
         read_crate(tmp_path / CRATE)
 
 
-@pytest.mark.parametrize("part", ["../passwd", "/etc/passwd", "sub/file", "unheard-of"])
+@pytest.mark.parametrize("part", ["../passwd", "/etc/passwd", "sub/../../file", "sub\\\\file", "..", "unheard-of"])
 def test_a_part_outside_the_folder_is_refused(tmp_path: Path, part: str) -> None:
     graph = {"./": {"@id": "./", "@type": "Dataset", "hasPart": [{"@id": part}]}}
     if part != "unheard-of":

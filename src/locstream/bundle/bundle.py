@@ -25,7 +25,7 @@ class Bundle:
     uuid
         Identifier of the acquisition, the same wherever it is filed.
     sha256
-        Checksum of each file by its name.
+        Checksum of each file by its name, from the folder on: that of a file in a folder has slashes.
     graph
         What the folder's crate says.
     """
@@ -39,6 +39,10 @@ class Bundle:
     def paths(self) -> tuple[Path, ...]:
         """The files, the crate not among them."""
         return tuple(self.files.folder / name for name in self.sha256)
+
+    def name_of(self, path: Path) -> str:
+        """Return by which name one of the files is known, from the run's folder on."""
+        return path.relative_to(self.files.folder).as_posix()
 
     @property
     def n_bytes(self) -> int:
@@ -54,7 +58,7 @@ class Bundle:
             A file is missing or altered, or the raw stack is cut short: it is not to be handed on.
         """
         for path in self.paths:
-            if not path.is_file() or sha256_of(path) != self.sha256[path.name]:
+            if not path.is_file() or sha256_of(path) != self.sha256[self.name_of(path)]:
                 raise LocstreamError(
                     f"{path} is not as it was when the run was finished",
                     safe="it is not handed on, and left as it is",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -33,7 +33,7 @@ _LOCK = ".ro-crate.lock"
 
 
 def file_id(name: str) -> str:
-    """Return the identifier of a file of the folder: its name, as an address has it."""
+    """Return the identifier of a file of the folder: its name, from the folder on, as an address has it."""
     return quote(name)
 
 
@@ -117,10 +117,16 @@ def file_entities(graph: Mapping[str, Entity]) -> dict[str, Entity]:
     parts = graph[ROOT].get("hasPart", [])
     for part in parts if isinstance(parts, list) else [parts]:
         name = unquote(part["@id"]) if isinstance(part, dict) and isinstance(part.get("@id"), str) else ""
-        if not name or Path(name).name != name or part["@id"] not in graph:
+        if not _is_inside(name) or part["@id"] not in graph:
             raise LocstreamError(f"the crate has a part that is no file of its folder: {part!r}")
         found[name] = graph[part["@id"]]
     return found
+
+
+def _is_inside(name: str) -> bool:
+    """Say whether a name leads to a file of the folder, or of a folder in it."""
+    path = PurePosixPath(name)
+    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts and "\\" not in name
 
 
 def _lock(files: RunFiles) -> FileLock:
@@ -144,11 +150,12 @@ def _others(files: RunFiles) -> dict[str, Entity]:
     except LocstreamError:
         files.crate.replace(files.crate.with_name(CRATE + DAMAGED))
         return {}
-    ours = {file_id(path.name) for path in files.finished}
+    ours = tuple(file_id(path.name) for path in files.finished)
+    inside = f"{file_id(files.ome_zarr.name)}/"
     return {
         name: entity
         for name, entity in graph.items()
-        if name not in {*ours, ROOT, CRATE} and not name.startswith(run_id(files.name))
+        if name not in {*ours, ROOT, CRATE} and not name.startswith((run_id(files.name), inside))
     }
 
 

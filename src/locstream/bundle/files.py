@@ -101,6 +101,11 @@ class RunFiles:
         return self.folder / f"{self.name}_recon.ome.tif"
 
     @property
+    def ome_zarr(self) -> Path:
+        """The reconstruction as a folder of OME-Zarr, where asked for."""
+        return self.folder / f"{self.name}_recon.ome.zarr"
+
+    @property
     def lock(self) -> Path:
         """Held by the process that acquires, finishes or recovers the run."""
         return self.folder / f"{self.name}.run.lock"
@@ -112,10 +117,11 @@ class RunFiles:
 
     @property
     def finished(self) -> tuple[Path, ...]:
-        """All that a finished run may consist of."""
+        """All that a finished run may consist of: files, and one folder."""
         tables = (self.results, self.yaml, self.thunderstorm, self.pyme, self.truth)
         inputs = (self.config, self.camera, self.astigmatism)
-        return (self.stack, *tables, self.picture, self.reconstruction, *inputs, self.summary)
+        pictures = (self.picture, self.reconstruction, self.ome_zarr)
+        return (self.stack, *tables, *pictures, *inputs, self.summary)
 
     @property
     def crate(self) -> Path:

@@ -21,6 +21,7 @@ from locstream.bundle.stored_settings import stored_settings
 from locstream.bundle.summary import Outcome, Summary, summarize, summary_json, write_summary
 from locstream.bundle.whole_stack import check_whole
 from locstream.errors import StackError
+from locstream.rendering.ome_zarr import zarr_is_there
 from locstream.rendering.options import RenderOptions
 from locstream.results.ledger import LedgerSnapshot
 from locstream.results.reader import ResultsReader
@@ -30,6 +31,8 @@ from locstream.stacks.ome import finalize_ome_tiff
 from locstream.stacks.ome_xml import StackMetadata
 from locstream.stacks.source import SourceInfo
 from locstream.stream.stages import Latency
+
+NO_OME_ZARR = 'there is no OME-Zarr: the Python package zarr is not installed; `pip install "locstream[zarr]"`'
 
 
 @dataclass(frozen=True)
@@ -151,6 +154,7 @@ def finish_run(
         header = results.header
         bundle = stored_settings(BundleOptions, header.config.get("bundle", {}), header)
         metadata = stored_settings(Metadata, header.config.get("metadata", {}), header)
+        zarr_wanted = "ome-zarr" in bundle.also
         pictures = write_reconstruction(
             results.blocks(),
             files.folder,
@@ -159,10 +163,13 @@ def finish_run(
             header.width,
             header.pixel_size_nm,
             options,
+            ome_zarr=zarr_wanted and zarr_is_there(),
             overwrite=overwrite,
         )
         write_further_tables(files, results, bundle, overwrite=overwrite)
         missing = keep_inputs(files, header, overwrite=overwrite)
+        if zarr_wanted and not zarr_is_there():
+            missing = (*missing, NO_OME_ZARR)
         there = [path for path in files.finished if path.exists() and path != files.summary]
         committed, published = ending.committed, ending.published
         summary = summarize(

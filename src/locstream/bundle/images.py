@@ -1,4 +1,4 @@
-"""The reconstruction as files: a PNG to look at and an OME-TIFF to measure in."""
+"""The reconstruction as files: a PNG to look at, an OME-TIFF to measure in, and an OME-Zarr to look into from afar."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import locstream
-from locstream.bundle.whole_file import refuse_existing, whole_file
+from locstream.bundle.whole_file import refuse_existing, whole_file, whole_folder
 from locstream.errors import ConfigError, LocstreamError
 from locstream.localizations import ORIGIN, Localizations
 from locstream.rendering.grid import Tally
 from locstream.rendering.ome import save_ome_tiff
+from locstream.rendering.ome_zarr import save_ome_zarr
 from locstream.rendering.options import RenderOptions
 from locstream.rendering.picture import Preview, preview, save_png
 from locstream.rendering.render import Rendered, render
@@ -58,6 +59,7 @@ def write_reconstruction(
     pixel_size_nm: float,
     options: RenderOptions,
     *,
+    ome_zarr: bool = False,
     overwrite: bool = False,
 ) -> ReconstructionFiles:
     """Render localizations and write NAME_recon.png and NAME_recon.ome.tif, each complete or not at all.
@@ -76,22 +78,25 @@ def write_reconstruction(
         Edge of a camera pixel in the sample, nm.
     options
         How to render and show.
+    ome_zarr
+        Also write the folder NAME_recon.ome.zarr.
     overwrite
         Replace files of these names; otherwise they are refused, before anything is rendered.
 
     Raises
     ------
     ConfigError
-        The name is not a file name, or the picture would be too large for memory.
+        The name is not a file name, the picture would be too large for memory, or the library for OME-Zarr is missing.
     LocstreamError
         A file exists, or the disk refuses. No part of a file stays behind.
     """
     if not name or not name.isprintable() or Path(name).name != name:
         raise ConfigError(f"{name!r} cannot begin the name of a file", todo="use a name without slashes")
     png, ome_tiff = out_dir / f"{name}_recon.png", out_dir / f"{name}_recon.ome.tif"
+    zarr = out_dir / f"{name}_recon.ome.zarr"
     if not overwrite:
-        refuse_existing(png)
-        refuse_existing(ome_tiff)
+        for path in (png, ome_tiff, *([zarr] if ome_zarr else [])):
+            refuse_existing(path)
     rendered = render(rows, height_px, width_px, pixel_size_nm, options)
     shown = preview(rendered, options, name)
     try:
@@ -99,6 +104,9 @@ def write_reconstruction(
             about = _about(rendered, options)
             save_ome_tiff(tiff_part, rendered.image, options.bin_nm, name, _sentence(rendered), about)
             save_png(png_part, shown.rgb, shown.bin_nm, _png_text(name, rendered, shown, options))
+        if ome_zarr:
+            with whole_folder(zarr, overwrite=overwrite) as zarr_part:
+                save_ome_zarr(zarr_part, rendered.image, rendered.grid, name)
     except OSError as error:
         raise LocstreamError(
             f"the reconstruction of {name} could not be written to {out_dir}: {error.strerror or error}",

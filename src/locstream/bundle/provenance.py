@@ -14,6 +14,7 @@ from locstream.bundle.crate import NO_LICENCE, RUN, Entity, file_id, ref, run_id
 from locstream.bundle.files import RunFiles
 from locstream.bundle.metadata import Metadata, Person
 from locstream.bundle.summary import Summary
+from locstream.bundle.whole_file import files_in
 from locstream.results.header import ResultsHeader
 
 LIBRARIES = ("numpy", "numba", "h5py", "tifffile")
@@ -95,21 +96,24 @@ def _files(files: RunFiles, written: Mapping[str, bytes]) -> Iterator[Entity]:
         files.truth: (HDF5, "where the simulated molecules really were"),
         files.picture: ("image/png", "reconstruction to look at"),
         files.reconstruction: (TIFF, "reconstruction, localizations per pixel with the pixel's size, OME-TIFF"),
+        files.ome_zarr: ("application/octet-stream", "part of the reconstruction as OME-Zarr 0.5, which is a folder"),
         files.config: ("application/toml", "configuration in effect"),
         files.camera: (HDF5, "camera calibration file"),
         files.astigmatism: ("application/json", "astigmatism calibration that gave depth"),
         files.summary: ("application/json", "what the run came to"),
     }
-    for path, (kind, meaning) in kinds.items():
-        content = written.get(path.name)
+    every = {path: about for whole, about in kinds.items() for path in files_in(whole) or [whole]}
+    for path, (kind, meaning) in every.items():
+        name = path.relative_to(files.folder).as_posix()
+        content = written.get(name)
         if content is None and not path.exists():
             continue
         yield {
-            "@id": file_id(path.name),
+            "@id": file_id(name),
             "@type": "File",
-            "name": path.name,
+            "name": name,
             "description": meaning,
-            "encodingFormat": kind,
+            "encodingFormat": "application/json" if path.name == "zarr.json" else kind,
             "contentSize": str(path.stat().st_size if content is None else len(content)),
             "sha256": sha256_of(path) if content is None else hashlib.sha256(content).hexdigest(),
         }
@@ -119,12 +123,13 @@ def _actions(
     files: RunFiles, summary: Summary, there: set[str], camera: Entity, software: Entity, people: list[Entity]
 ) -> Iterator[Entity]:
     def refs(*paths: Path) -> list[Entity]:
-        return [ref(name) for path in paths if (name := file_id(path.name)) in there]
+        names = [path.relative_to(files.folder).as_posix() for whole in paths for path in files_in(whole) or [whole]]
+        return [ref(known) for name in names if (known := file_id(name)) in there]
 
     steps = {
         "acquisition": ((files.config,), (files.stack, files.truth)),
         "localization": ((files.stack, files.config, files.camera, files.astigmatism), (files.results, files.yaml)),
-        "rendering": ((files.results, files.config), (files.picture, files.reconstruction)),
+        "rendering": ((files.results, files.config), (files.picture, files.reconstruction, files.ome_zarr)),
         "export": ((files.results,), (files.thunderstorm, files.pyme)),
     }
     for step, (inputs, outputs) in steps.items():

@@ -23,6 +23,7 @@ from locstream.bundle.remains import Remains
 from locstream.bundle.run_lock import RunLock
 from locstream.bundle.stored_settings import stored_settings
 from locstream.bundle.summary import Summary
+from locstream.bundle.whole_file import remove_left_over
 from locstream.calibration.astigmatism import AstigmatismCalibration
 from locstream.calibration.camera import CameraCalibration
 from locstream.errors import ResultsError
@@ -112,7 +113,7 @@ def recover_run(files: RunFiles, progress: Progress = lambda done, total: None) 
             return RecoveredRun(files.name, None, "it has just been recovered by another process")
         _wait_for_recorder(files)
         for left in files.folder.glob(f".{glob.escape(files.name)}_*.part"):
-            left.unlink(missing_ok=True)  # of pictures and a summary that were being written
+            remove_left_over(left)  # of pictures and a summary that were being written
         if not (files.live_results.exists() or files.results.exists()):
             return _recover_stack_alone(files)
         if files.live_results.exists():

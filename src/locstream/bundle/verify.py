@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from locstream.bundle.checksum import sha256_of
 from locstream.bundle.crate import file_entities, read_crate
 from locstream.bundle.files import CRATE
 from locstream.bundle.recovery import unfinished_runs
+from locstream.bundle.whole_file import files_in
 from locstream.bundle.whole_stack import check_whole
 from locstream.errors import LocstreamError
 
@@ -55,9 +56,16 @@ def verify_folder(folder: Path, progress: Callable[[str], object] = lambda name:
         else:
             faults.append(f"{name}: {fault}")
     faults += [f"{run.name}: is not finished; `locstream recover {folder}`" for run in unfinished_runs(folder)]
-    known = {*described, CRATE}
-    faults += [f"{path.name}: is extra, no run made it" for path in sorted(folder.iterdir()) if path.name not in known]
+    faults += [f"{name}: is extra, no run made it" for name in _extra(folder, {*described, CRATE})]
     return Verified(tuple(whole), tuple(faults))
+
+
+def _extra(folder: Path, known: set[str]) -> list[str]:
+    """Return the names of what no run made: in the folder, and in the folders of which files are known."""
+    folders = {PurePosixPath(name).parts[0] for name in known if "/" in name}
+    there = [path for path in sorted(folder.iterdir()) if path.name not in folders]
+    there += [path for name in sorted(folders) for path in files_in(folder / name)]
+    return [name for path in there if (name := path.relative_to(folder).as_posix()) not in known]
 
 
 def _fault(path: Path, size: object, sha256: object) -> str | None:

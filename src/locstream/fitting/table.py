@@ -13,10 +13,10 @@ from locstream.localizations import Localizations
 MAX_UNCERTAINTY_PX = 1.0
 """A position less certain than this says no more than the peak it came from."""
 SECOND_ORDER = 2.7
-"""How much the variance of a position exceeds its Cramér-Rao bound, in parts of it, over the squared relative uncertainty
-of the photons. The bound is the first term of an expansion in 1 / SNR²; for the dimmest the next one counts too. Measured on
-simulated molecules (benchmarks/uncertainties.py): the same number serves one width, two widths and a known width, every
-background and every brightness at which molecules are found.
+"""How much the variance of a position exceeds its Cramér-Rao bound, in parts of it, over the squared relative
+uncertainty of the photons. The bound is the first term of an expansion in 1 / SNR²; for the dimmest the next one counts
+too. Measured on simulated molecules (benchmarks/uncertainties.py): the same number serves one width, two widths and a
+known width, every background and every brightness at which molecules are found.
 """
 
 _CONVERGED = int(FitStatus.CONVERGED)

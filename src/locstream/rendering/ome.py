@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import tifffile
 
 import locstream
 from locstream.rendering.grid import Picture
+from locstream.rendering.pyramid import smaller_copies
 
 PYRAMID_ABOVE_PX = 3072
 """A longer side gets smaller copies inside the file: OMERO serves no larger float plane without them."""
@@ -69,7 +69,7 @@ def save_ome_tiff(
     if annotations:
         values = {_printable(k): _printable(v) for k, v in annotations.items()}
         metadata["MapAnnotation"] = {"Namespace": MAP_NAMESPACE, "Value": values}
-    levels = _levels(image)
+    levels = smaller_copies(image, SMALLEST_LEVEL_PX) if max(image.shape) > PYRAMID_ABOVE_PX else []
     per_cm = 1e7 / bin_nm
     # A picture of single molecules is mostly zeros: fast deflate shrinks it several times at the disk's speed.
     stored: dict[str, Any] = {
@@ -90,22 +90,6 @@ def save_ome_tiff(
         )
         for level in levels:
             tiff.write(level, subfiletype=1, metadata=None, **stored)
-
-
-def _levels(image: Picture) -> list[Picture]:
-    levels: list[Picture] = []
-    while max(image.shape) > (SMALLEST_LEVEL_PX if levels else PYRAMID_ABOVE_PX):
-        rows, columns = (max(1, n // 2) for n in image.shape)
-        # An odd last row or column is left out of the smaller copy, as viewers expect of a pyramid.
-        image = _halved(image, rows, columns)
-        levels.append(image)
-    return levels
-
-
-def _halved(image: Picture, rows: int, columns: int) -> Picture:
-    across, down = min(2, image.shape[1]), min(2, image.shape[0])
-    squares = image[: rows * down, : columns * across].reshape(rows, down, columns, across)
-    return np.asarray(squares.mean(axis=(1, 3), dtype=np.float32), np.float32)
 
 
 def _printable(text: str) -> str:

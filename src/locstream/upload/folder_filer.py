@@ -52,11 +52,13 @@ class FolderFiler:
             target.mkdir(exist_ok=True)
             done, total = 0, bundle.n_bytes
             for path in bundle.paths:
-                wanted = bundle.sha256[path.name]
-                if not (target / path.name).exists() or sha256_of(target / path.name) != wanted:
-                    self._copy(path, target / path.name, wanted, partial(progress, path.name), done, total)
+                name = bundle.name_of(path)
+                wanted = bundle.sha256[name]
+                if not (target / name).exists() or sha256_of(target / name) != wanted:
+                    (target / name).parent.mkdir(parents=True, exist_ok=True)
+                    self._copy(path, target / name, wanted, partial(progress, name), done, total)
                 done += path.stat().st_size
-                progress(path.name, done, total)
+                progress(name, done, total)
             run = bundle.graph[run_id(bundle.files.name)]
             root = bundle.graph["./"]
             about = {"name": run["name"], "description": run["description"]}
