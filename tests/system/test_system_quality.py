@@ -64,6 +64,8 @@ def test_a_focus_that_is_lost_is_told(tmp_path: Path, locstream: Callable[..., o
     quality, warnings = outcome(tmp_path / "out")
     assert quality["width_first_nm"] == pytest.approx(130, rel=0.02)
     assert quality["width_now_nm"] == pytest.approx(160, rel=0.02)
+    fits = json.loads((tmp_path / "out" / "cells_summary.json").read_text())["fits"]
+    assert (fits["width_first_nm"], fits["width_last_nm"]) == (quality["width_first_nm"], quality["width_now_nm"])
     (told,) = warnings
     assert "the width of the molecules went from 13" in told
     assert told.endswith("since the start: refocus?")

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -14,11 +15,13 @@ from pydantic import ValidationError
 
 import locstream
 from locstream.bundle.medians import MAX_FRAMES
-from locstream.bundle.summary import Summary, summarize, summary_text, write_summary
+from locstream.bundle.summary import Summary, summarize, write_summary
+from locstream.bundle.summary_text import summary_text
 from locstream.errors import LocstreamError, ResultsError
 from locstream.localizations import Localizations, empty
 from locstream.results.ledger import LedgerSnapshot
 from locstream.stacks.source import SourceInfo
+from locstream.stream.quality import Quality
 
 SOURCE = SourceInfo("Andor iXon", 512, 256, serial="X-1", exposure_ms=10.0, warnings=("the stack is short",))
 LEDGER = LedgerSnapshot(acquired=50, fitted=50, last_acquired=49)
@@ -146,6 +149,28 @@ def test_the_facts_given_are_the_facts_told() -> None:
     assert s.started.timestamp() == STARTED
     assert s.duration_s == 612.5
     assert (s.frames.acquired, s.frames.fitted) == (50, 50)
+
+
+def test_how_well_the_fits_describe_the_data_is_told() -> None:
+    quality = Quality(
+        fits=900,
+        chi2=1.04,
+        chi2_excess=0.023,
+        residual_spots=40,
+        residual_rms=0.2,
+        width_first_nm=131,
+        width_now_nm=164,
+    )
+    told = summary(quality=quality)
+    assert told.fits is not None
+    assert (told.fits.chi2_median, told.fits.residual_rms) == (1.04, 0.2)
+    assert (told.fits.width_first_nm, told.fits.width_last_nm, told.fits.z_last_nm) == (131, 164, None)
+    assert "chi-square 1.04 (median), 2.3 % above" in summary_text(told)
+    assert "width 131 nm at first, 164 nm at last" in summary_text(told)
+    assert summary(quality=Quality()).fits is None
+    without = summary(quality=msgspec.structs.replace(quality, residual_spots=0)).fits
+    assert without is not None
+    assert without.residual_rms is None
 
 
 def test_files_are_told_by_name(tmp_path: Path) -> None:

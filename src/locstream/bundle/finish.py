@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import msgspec
+
 from locstream.bundle.crate import write_crate
 from locstream.bundle.files import RunFiles
 from locstream.bundle.further_tables import write_further_tables
@@ -30,6 +32,7 @@ from locstream.stacks.live_repair import repair_live_stack
 from locstream.stacks.ome import finalize_ome_tiff
 from locstream.stacks.ome_xml import StackMetadata
 from locstream.stacks.source import SourceInfo
+from locstream.stream.quality import Quality
 from locstream.stream.stages import Latency
 
 NO_OME_ZARR = 'there is no OME-Zarr: the Python package zarr is not installed; `pip install "locstream[zarr]"`'
@@ -189,6 +192,7 @@ def finish_run(
             latency_p99_ms=published.p99_ms if published is not None else None,
             committed_p50_ms=committed.p50_ms if committed is not None else None,
             committed_p99_ms=committed.p99_ms if committed is not None else None,
+            quality=_quality(results),
             files=[*there, files.summary, files.crate],
             warnings=[*ending.warnings, *pictures.warnings, *missing],
         )
@@ -198,3 +202,9 @@ def finish_run(
     write_crate(files, *describe(files, header, summary, metadata, written))
     write_summary(files.summary, summary, overwrite=overwrite)
     return summary
+
+
+def _quality(results: ResultsReader) -> Quality | None:
+    """Return what the results keep of the fits' quality; a run that was killed has none."""
+    kept = results.summary.get("quality")
+    return None if kept is None else msgspec.convert(kept, Quality)

@@ -1,4 +1,4 @@
-"""What a run came to, in one small file: NAME_summary.json, and the same in a few lines for the screen."""
+"""What a run came to, in one small file: NAME_summary.json."""
 
 from __future__ import annotations
 
@@ -17,11 +17,10 @@ from locstream.errors import LocstreamError
 from locstream.localizations import Localizations, precision_nm
 from locstream.results.ledger import LedgerSnapshot
 from locstream.stacks.source import SourceInfo
+from locstream.stream.quality import Quality
 
 Outcome = Literal["complete", "stopped", "faulted", "recovered"]
 """``recovered``: it was killed, and its files were finished later; every recorded frame that could be was fitted."""
-
-WARNINGS_SHOWN = 2
 
 
 class Part(BaseModel):
@@ -84,6 +83,23 @@ class Speed(Part):
     committed_p99_ms: float | None = None
 
 
+class Fits(Part):
+    """How well the fits of the last molecules describe their data; None where not known."""
+
+    chi2_median: float
+    """Chi-square per degree of freedom; 1 where the model is that of the image."""
+    chi2_excess: float
+    """Share of molecules above the 1 % point, which 0.01 of them exceed by chance."""
+    residual_rms: float | None
+    """What is left of the image around a molecule beyond chance, standard deviations of the pixel's noise."""
+    width_first_nm: float | None
+    """Median width of the molecules in the first ten seconds with enough of them, nm."""
+    width_last_nm: float | None
+    """The same of the last ones, nm: another one tells that focus was lost."""
+    z_first_nm: float | None
+    z_last_nm: float | None
+
+
 class Summary(Part):
     """A run in one page."""
 
@@ -103,6 +119,7 @@ class Summary(Part):
     frames: Frames
     localizations: Found
     speed: Speed
+    fits: Fits | None = None
     files: tuple[str, ...]
     """File names in the run's folder."""
     warnings: tuple[str, ...]
@@ -133,6 +150,7 @@ def summarize(
     latency_p99_ms: float | None = None,
     committed_p50_ms: float | None = None,
     committed_p99_ms: float | None = None,
+    quality: Quality | None = None,
     files: Iterable[Path | str] = (),
     warnings: Iterable[str] = (),
 ) -> Summary:
@@ -163,6 +181,8 @@ def summarize(
         From frame to published localizations, ms, None where not known.
     committed_p50_ms, committed_p99_ms
         From frame to localizations committed on disk, ms, None where not known.
+    quality
+        What was known of the fits at the end; None where nothing is.
     files
         What the run left behind; their names are kept, not their folder.
     warnings
@@ -201,6 +221,7 @@ def summarize(
             committed_p50_ms=committed_p50_ms,
             committed_p99_ms=committed_p99_ms,
         ),
+        fits=_fits(quality),
         files=tuple(Path(f).name for f in files),
         warnings=tuple(dict.fromkeys([*source.warnings, *warnings, *_ledger_warnings(ledger)])),
     )
@@ -230,48 +251,6 @@ def write_summary(path: Path, summary: Summary, *, overwrite: bool = False) -> N
         ) from error
 
 
-def summary_text(summary: Summary) -> str:
-    """Return the summary in 7 to 12 lines for the end of a run, units everywhere."""
-    s, source, frames, found, speed = summary, summary.source, summary.frames, summary.localizations, summary.speed
-    latency = f"{_number(speed.latency_p50_ms, ' ms')} (p50), {_number(speed.latency_p99_ms, ' ms')} (p99)"
-    lines = [
-        ("when", f"{s.started:%Y-%m-%d %H:%M:%S} UTC, for {_duration(s.duration_s)}"),
-        (
-            "camera",
-            f"{source.camera or 'unknown'}, {source.width_px} × {source.height_px} px of {source.pixel_size_nm:g} nm, "
-            f"exposure {_number(source.exposure_ms, ' ms')}",
-        ),
-        (
-            "frames",
-            f"{frames.acquired:,} acquired = {frames.fitted:,} fitted + {frames.pending:,} pending + "
-            f"{frames.skipped:,} skipped + {frames.failed:,} failed; the camera dropped {frames.camera_dropped:,}",
-        ),
-        (
-            "found",
-            f"{found.total:,} localizations, {_number(found.per_frame_median)} a frame (median), "
-            f"{_number(found.per_frame_mean)} (mean)",
-        ),
-        (
-            "medians",
-            f"{_number(found.photons_median)} photons, background {_number(found.background_median)} photons/px, "
-            f"sigma {_number(found.sigma_nm_median, ' nm')}, precision {_number(found.precision_nm_median, ' nm')}",
-        ),
-        (
-            "speed",
-            f"acquired {_number(speed.acquired_fps, ' frames/s')}, fitted {_number(speed.fitted_fps, ' frames/s')}, "
-            f"latency {latency}",
-        ),
-    ]
-    if s.files:
-        lines.append(("files", ", ".join(s.files)))
-    if s.fault:
-        lines.append(("fault", " ".join(s.fault.split())))
-    lines += [("warning", " ".join(w.split())) for w in s.warnings[:WARNINGS_SHOWN]]
-    if len(s.warnings) > WARNINGS_SHOWN:
-        lines.append(("", f"and {len(s.warnings) - WARNINGS_SHOWN:,} more warnings in the summary file"))
-    return "\n".join([f"{s.name}: {s.outcome}", *(f"  {label:<9}{text}" for label, text in lines)])
-
-
 def _found(rows: Localizations | Iterable[Localizations], fitted: int) -> Found:
     total, per_frame = 0, PerFrame()
     photons, background, sigma, precision = Median(), Median(), Median(), Median()
@@ -294,6 +273,20 @@ def _found(rows: Localizations | Iterable[Localizations], fitted: int) -> Found:
     )
 
 
+def _fits(quality: Quality | None) -> Fits | None:
+    if quality is None or not quality.fits:
+        return None
+    return Fits(
+        chi2_median=quality.chi2,
+        chi2_excess=quality.chi2_excess,
+        residual_rms=quality.residual_rms if quality.residual_spots else None,
+        width_first_nm=quality.width_first_nm,
+        width_last_nm=quality.width_now_nm,
+        z_first_nm=quality.z_first_nm,
+        z_last_nm=quality.z_now_nm,
+    )
+
+
 def _ledger_warnings(ledger: LedgerSnapshot) -> Sequence[str]:
     sentences = []
     if ledger.camera_dropped:
@@ -305,19 +298,3 @@ def _ledger_warnings(ledger: LedgerSnapshot) -> Sequence[str]:
     if not ledger.balanced:
         sentences.append("the frame ledger does not balance; please report this")
     return sentences
-
-
-def _number(value: float | None, unit: str = "") -> str:
-    if value is None:
-        return "unknown"
-    decimals = 0 if abs(value) >= 100 or value == int(value) else 1 if abs(value) >= 10 else 2
-    return f"{value:,.{decimals}f}{unit}"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 59.95:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s"
-    return f"{minutes // 60} h {minutes % 60} min"
