@@ -7,6 +7,7 @@ import queue
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -20,14 +21,15 @@ from locstream.results.file import ResultsWriter
 from locstream.results.layout import final_path, live_path
 from locstream.results.ledger import LedgerSnapshot
 from locstream.stream.digest import file_digest
-from locstream.stream.gate import Gate, rebind
 from locstream.stream.messages import Batch, End, Hello, Published, Reply, Request, Status
 from locstream.stream.wire import Buffer, pack
+from locstreamd.gatehouse import Gatehouse
 from locstreamd.view.history import History
 from locstreamd.view.history_socket import HistorySocket
 from results_example import PIXEL_SIZE_NM, batch, header
 
 STATUS_S = 0.2
+ANYWHERE = "tcp://127.0.0.1:*"
 TOPICS = {Hello: b"hello", Batch: b"localizations", Status: b"status", End: b"end"}
 
 
@@ -40,8 +42,8 @@ class Server:
         Of the results files.
     stream, control
         Where to bind.
-    guarded
-        Where to bind the stream and the history for those whom the gate admits.
+    gatehouse
+        Where to have the stream and the history listen for those who are admitted, on loopback.
     high_water_mark
         Messages that wait for a slow subscriber.
     """
@@ -52,8 +54,7 @@ class Server:
         stream: str,
         control: str,
         *,
-        guarded: tuple[str, str] | None = None,
-        gate: Callable[[zmq.Context[zmq.Socket[bytes]]], Gate] | None = None,
+        gatehouse: Callable[[zmq.Context[zmq.Socket[bytes]]], Gatehouse] | None = None,
         high_water_mark: int = 200,
     ) -> None:
         self.folder = folder
@@ -62,29 +63,24 @@ class Server:
         self._seq = self._frame = 0
         self._status_at = 0.0
         self._context = zmq.Context()
-        self.gate = None if gate is None else gate(self._context)
+        self.gatehouse = None if gatehouse is None else gatehouse(self._context)
+        self.refused: Counter[str] = Counter()
         self.history = History()
         self.xpub = self._context.socket(zmq.XPUB)
         self.xpub.linger = 0
         self.xpub.sndhwm = high_water_mark
         self.xpub.setsockopt(zmq.XPUB_VERBOSER, 1)
         self.xpub.bind(stream)
-        self.guarded_stream = ""
-        if guarded is not None:
-            assert self.gate is not None
-            self.gate.guard(self.xpub, "stream")
-            self.xpub.bind(guarded[0])
-            self.guarded_stream = self.xpub.getsockopt_string(zmq.LAST_ENDPOINT)
         self.router = HistorySocket(
             self._context,
             self.history,
             [control],
-            guarded=[] if guarded is None else [guarded[1]],
-            gate=self.gate,
+            gatehouse=self.gatehouse,
             reply_to=self._reply,
         )
-        if self.gate is not None:
-            self.gate.start()
+        if self.gatehouse is not None:
+            self.gatehouse.listen(self.xpub, "stream", ANYWHERE)
+            self.gatehouse.listen(self.router.socket, "history", ANYWHERE)
 
     def begin(self, name: str, *, depth: bool = False) -> None:
         """Begin an acquisition, or go on with one whose server was killed."""
@@ -134,9 +130,10 @@ class Server:
             if self.xpub.recv()[:1] == b"\x01":
                 self._greet()
         self.router.answer()
-        if self.gate is not None and self.gate.take_gone():
-            rebind(self.xpub, self.guarded_stream)
-            self.router.cut()
+        if self.gatehouse is not None:
+            self.gatehouse.tend()
+            for refusal, count in self.gatehouse.take_refusals().items():
+                self.refused[refusal.reason] += count
         if self.writer is not None and time.monotonic() - self._status_at > STATUS_S:
             self._status_at = time.monotonic()
             self._publish(self._status())
@@ -145,12 +142,19 @@ class Server:
         """Close everything."""
         if self.writer is not None:
             self.writer.close()
-        if self.gate is not None:
-            self.gate.close()
+        if self.gatehouse is not None:
+            self.gatehouse.close()
         self.history.close()
         self.xpub.close()
         self.router.close()
         self._context.term()
+
+    @property
+    def guarded(self) -> tuple[str, str]:
+        """Where the stream and the history listen for those who are admitted."""
+        assert self.gatehouse is not None
+        stream, history = (self.gatehouse.endpoints(socket) for socket in (self.xpub, self.router.socket))
+        return stream.pop(), history.pop()
 
     @property
     def _name(self) -> str:
@@ -163,6 +167,7 @@ class Server:
         return Status(acquisition=name, seq=0, state="acquiring", ledger=LedgerSnapshot(), localizations=rows)
 
     def _reply(self, request: Request) -> Reply:
+        self.asked.append(request)
         return Reply(id=request.id, ok=True, status=self._status())
 
     def _greet(self) -> None:

@@ -6,7 +6,7 @@ import argparse
 import datetime
 from collections.abc import Callable, Sequence
 
-from locstream.stream.keys import Keyring, Role
+from locstream.stream.keys import Keyring, Role, read_client_keys
 
 
 def command(arguments: Sequence[str]) -> int:
@@ -26,6 +26,9 @@ def command(arguments: Sequence[str]) -> int:
         added.add_argument("name", help="who it is, or which computer")
         added.add_argument("--role", choices=[*Role], default=Role.VIEW, help="what they may do (%(default)s)")
     admit.add_argument("--key", required=True, help="their public key, 40 characters")
+    own = verb("own", "make keys here, to connect to another computer with", _own)
+    own.add_argument("name", help="as what that computer is to know this one")
+    own.add_argument("--server", required=True, metavar="KEY", help="what `locstream keys server` prints there")
     verb("list", "print who is admitted, as what, and since when", _list)
     verb("revoke", "admit somebody no longer; a running daemon cuts them off", _revoke).add_argument("name")
     given = parser.parse_args(arguments)
@@ -40,6 +43,12 @@ def _server(given: argparse.Namespace) -> None:
 def _new(given: argparse.Namespace) -> None:
     path = Keyring().create_client(given.name, Role(given.role))
     print(f"{path}\n{given.name} may {given.role}. Carry this file to {given.name} by a safe way, then remove it here.")
+
+
+def _own(given: argparse.Namespace) -> None:
+    path = Keyring().create_own(given.name, given.server)
+    public = read_client_keys(path).pair.public
+    print(f"{path}\nOn that computer: locstream keys admit {given.name} --role view --key='{public}'")
 
 
 def _admit(given: argparse.Namespace) -> None:

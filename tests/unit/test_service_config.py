@@ -50,12 +50,33 @@ def test_the_file_wins_over_defaults_and_the_command_line_over_the_file(tmp_path
         ("[fit]\nthreshold = 'high'", r"fit\.threshold = 'high': input should be a valid number"),
         ("[fit]\nbox_px = 8", r"box_px = 8"),
         ("[acquisition]\nname = '../x'", r"acquisition\.name: '\.\./x' cannot begin a file name"),
-        ("[stream]\nlisten = 'tcp://0.0.0.0:5577'", r"not a loopback endpoint"),
+        ("[stream]\nlisten = 'tcp://microscope:5577'", r"stream\.listen: 'tcp://microscope:5577' is not an address to"),
+        ("[stream]\nkeys = true", r"stream: keys would be ignored: listen names no address"),
+        ("[stream]\ncontrol_listen = 'tcp://*:5579'", r"stream: control_listen would be ignored"),
+        (
+            "[stream]\nlisten = 'tcp://127.0.0.1:5577'\ncontrol_listen = 'tcp://127.0.0.1:5579'",
+            r"stream: control_listen would be open to every user of this computer: set keys = true",
+        ),
+        ("[stream]\nlisten = 'tcp://*:65534'", r"stream: tcp://\*:65534 leaves no room for 2 ports behind it"),
+        (
+            "[stream]\nlisten = 'tcp://*:5577'\ncontrol_listen = 'tcp://*:5578'",
+            r"stream\.history_listen and stream\.control_listen \(tcp://\*:5578\) are the same port",
+        ),
+        (
+            "[stream]\nlisten = 'tcp://*:5578'\n[workers]\nlisten = 'tcp://*:5580'",
+            r"stream\.control_listen and workers\.listen \(tcp://\*:5580\) are the same port; each needs its own",
+        ),
         ("[micromanager]\nconfig_file = 'a.cfg'\n[simulation]\n", r"one of them would be ignored"),
         ("[[camera]]\nquantum_efficiency = 1.5", r"camera\.0\.quantum_efficiency = 1\.5"),
         ("[results]\ncommit_hz = 0", r"results\.commit_hz = 0"),
         ("[camera]\noffset_adu = 100", r"camera: write \[\[camera\]\], in double brackets"),
-        ("[stream]\nlisten = 'tcp://127.0.0.1:99999'", r"not a loopback endpoint"),
+        ("[workers]\nlocal = false", r"workers: local = false needs listen"),
+        (
+            "[workers]\nlocal = false\nlisten = 'tcp://*:5580'\ncount = 3",
+            r"workers: count = 3 would be ignored: local = false starts none",
+        ),
+        ("[workers]\nlisten = 'tcp://node1:5580'", r"workers\.listen: 'tcp://node1:5580' is not an address to"),
+        ("[stream]\nlisten = 'tcp://127.0.0.1:99999'", r"is not an address to listen on"),
         (
             "[[camera]]\ncalibration = 'a.h5'\ngain_e_per_adu = 1.0\nem_gain = 1.0",
             r"camera\.0: gain_e_per_adu and em_gain would be ignored: the calibration a\.h5 has its own",
@@ -162,3 +183,30 @@ def test_a_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert config.acquisition.folder == tmp_path / "home" / "data"
     assert config.micromanager is not None
     assert config.micromanager.config_file == tmp_path / "home" / "scope.cfg"
+
+
+@pytest.mark.parametrize(
+    ("stream", "guarded"),
+    [
+        ("", None),
+        ("listen = 'tcp://127.0.0.1:5577'", None),
+        ("listen = 'tcp://[::1]:5577'", None),
+        ("listen = 'tcp://*:5577'", ("tcp://*:5577", "tcp://*:5578", "tcp://*:5579")),
+        (
+            "listen = 'tcp://127.0.0.1:5577'\nkeys = true",
+            ("tcp://127.0.0.1:5577", "tcp://127.0.0.1:5578", "tcp://127.0.0.1:5579"),
+        ),
+        (
+            "listen = 'tcp://10.0.0.2:5577'\nhistory_listen = 'tcp://10.0.0.2:80'",
+            ("tcp://10.0.0.2:5577", "tcp://10.0.0.2:80", "tcp://10.0.0.2:5579"),
+        ),
+        (
+            "listen = 'tcp://10.0.0.2:5577'\ncontrol_listen = 'tcp://127.0.0.1:5600'",
+            ("tcp://10.0.0.2:5577", "tcp://10.0.0.2:5578", "tcp://127.0.0.1:5600"),
+        ),
+    ],
+)
+def test_off_loopback_keys_are_asked_for_and_the_ports_follow(
+    tmp_path: Path, stream: str, guarded: tuple[str, ...] | None
+) -> None:
+    assert load_config(written(tmp_path, f"[stream]\n{stream}\n")).config.stream.guarded == guarded

@@ -61,7 +61,9 @@ def context():
 @pytest.fixture
 def desk() -> SimpleNamespace:
     return SimpleNamespace(
-        control=SimpleNamespace(rejected=3), publisher=SimpleNamespace(subscribers=2, deaths=7, unpublished=8)
+        control=SimpleNamespace(rejected=3),
+        publisher=SimpleNamespace(subscribers=2, deaths=7, unpublished=8, rejected=9),
+        refused={"role": 10},
     )
 
 
@@ -126,11 +128,13 @@ def test_counts_are_those_of_the_parts(tmp_path: Path, context: zmq.Context, des
     record, gauges = RecordLane(Camera(0, paced=True), context), Gauges()
     fit = fit_lane(record, context, tmp_path)
     gauges.committed.add(np.array([0.5]))
-    fit._dispatcher.fit_s, fit._dispatcher.rejected, fit._dispatcher.unusable, fit._pool.deaths = 1.5, 4, 5, 6
+    fit._dispatcher.fit_s, fit._dispatcher.rejected, fit._pool.deaths = 1.5, 4, 6
+    fit._dispatcher._answers.unusable = 5
     stages = StagesOf(record, fit, desk, commits(context), gauges)()
     assert stages.busy_s["fit"] == 1.5
     assert stages.busy_s["loop"] >= 0
-    assert (stages.rejected, stages.left_out) == ({"control": 3, "work": 4}, 5)
+    assert (stages.rejected, stages.left_out) == ({"control": 3, "history": 9, "work": 4}, 5)
+    assert stages.refused == {"role": 10}
     assert stages.busy_s["recorder"] == stages.busy_s["commit"] == 0, "nothing is recorded"
     assert stages.deaths == {"worker": 6, "recorder": 0, "publisher": 7}
     assert (stages.unpublished, stages.camera_restarts) == (8, 0)

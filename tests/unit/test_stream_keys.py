@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import stat
 import subprocess
 import sys
@@ -173,7 +174,7 @@ def test_the_command_makes_lists_and_revokes(
     command(["new", "ann"])
     assert str(keyring.folder / "ann.key.json") in capsys.readouterr().out
     public = zmq.curve_keypair()[0].decode()
-    command(["admit", "bob", "--key", public, "--role", "control"])
+    command(["admit", "bob", f"--key={public}", "--role", "control"])  # one may begin with a dash
     capsys.readouterr()
     command(["list"])
     ann, bob = capsys.readouterr().out.splitlines()
@@ -184,3 +185,33 @@ def test_the_command_makes_lists_and_revokes(
     assert keyring.server().secret not in capsys.readouterr().out
     with pytest.raises(SystemExit):
         command(["new", "eve", "--role", "root"])
+
+
+def test_keys_that_are_made_where_they_are_used_are_admitted_by_their_public_half(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    there = Keyring(tmp_path / "microscope")
+    monkeypatch.setenv("LOCSTREAM_KEYS_DIR", str(tmp_path / "office"))
+    assert command(["own", "office", f"--server={there.server().public}"]) == 0
+    path, told = capsys.readouterr().out.splitlines()
+    keys = read_client_keys(Path(path))
+    assert mode(Path(path)) == 0o600
+    assert keys.server_public == there.server().public
+    assert keys.pair.secret not in told
+    assert Keyring().admitted() == {}
+    monkeypatch.setenv("LOCSTREAM_KEYS_DIR", str(there.folder))
+    assert command(shlex.split(told.partition("locstream keys ")[2])) == 0
+    assert Admitted(there).name_of(keys.pair.public) == "office"
+
+
+def test_own_keys_are_not_made_twice_and_not_for_a_server_that_is_none(keyring: Keyring) -> None:
+    public = keyring.server().public
+    path = keyring.create_own("office", public)
+    before = path.read_bytes()
+    with pytest.raises(LocstreamError, match="is there already"):
+        keyring.create_own("office", public)
+    assert path.read_bytes() == before
+    with pytest.raises(LocstreamError, match="is not a public key"):
+        keyring.create_own("lab", public[:-1])
+    with pytest.raises(LocstreamError, match="is no name for a key"):
+        keyring.create_own("../lab", public)

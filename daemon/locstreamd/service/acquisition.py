@@ -180,9 +180,11 @@ class Acquisition:
             self._how.options,
             config.workers,
             self._how.astigmatism,
+            self._desk.gatehouse,
         )
         stack.callback(self._fit.close)
         self._stages = StagesOf(self._record, self._fit, self._desk, self._commits, self._gauges)
+        self._desk.take_told()  # who was refused before is no event of this acquisition
         self._desk.publisher.begin(self._hello())
         self._poller = zmq.Poller()
         desk = self._desk.control.socket, self._desk.publisher.socket
@@ -206,7 +208,9 @@ class Acquisition:
         while not self._fit.workers and not self._stopped:
             if time.monotonic() > deadline:
                 raise LocstreamError(
-                    f"no fit worker was ready within {WORKERS_START_TIMEOUT_S:g} s", safe="nothing was acquired"
+                    f"no fit worker was ready within {WORKERS_START_TIMEOUT_S:g} s",
+                    safe="nothing was acquired",
+                    todo=self._fit.waiting,
                 )
             self._turn()
 
@@ -260,14 +264,15 @@ class Acquisition:
             self._record.listen()
         self._events.camera(self._record.camera_events())
         self._events.deaths(self._stages.deaths)
-        for text in self._fit.take_joined():
-            self._events.note("WorkerJoined", text)
+        for kind, text in self._fit.take_news():
+            self._events.note(kind, text)
         if not self._commits.full and (fitted := self._fit.turn()) is not None:
             self._commits.add(fitted)
         if (committed := self._commits.turn(hurry=self._fit.idle)) is not None:
             self._publish(committed)
-        self._desk.publisher.tend()
-        self._desk.control.answer(self.reply)
+        self._desk.tend(self.reply)
+        for text in self._desk.take_told():
+            self._events.note("Refused", text)
         self._look_around()
 
     def _publish(self, committed: Committed) -> None:
@@ -335,7 +340,7 @@ class Acquisition:
             lag_s=self._ladder.lag_s,
             disk_free_mb=min(self._disk.free_mb, MOST_MB),
             suspected_drops=self._suspected_drops,
-            warning=self._fault.what if self._fault is not None else " ".join(self._check.sentences()),
+            warning=self._fault.what if self._fault is not None else self._warning,
             stages=self._stages(),
             quality=self._check.quality.report(),
             **self._medians._asdict(),
@@ -395,6 +400,11 @@ class Acquisition:
         for committed in self._commits.drain():
             self._publish(committed)
         self._commits.finish()
+
+    @property
+    def _warning(self) -> str:
+        waiting = [self._fit.waiting] if self._fit.waiting and self.state is not State.DONE else []
+        return " ".join([*waiting, *self._check.sentences()])
 
     @property
     def _suspected_drops(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, NamedTuple, Self
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, field_validator, model_validator
 
@@ -14,19 +14,22 @@ from locstream.calibration.camera import MAPS
 from locstream.fitting import FitOptions
 from locstream.rendering.options import RenderOptions
 from locstream.settings import Settings
+from locstream.stream.client import CONTROL, HISTORY
+from locstreamd.addresses import Address
 from locstreamd.record.micromanager import MicroManagerOptions
 from locstreamd.record.sample import SimulationOptions
-
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")
+from locstreamd.service.names import check_name
 
 
 class AcquisitionSettings(Settings):
     """What is recorded, and where it goes."""
 
     name: str = "acquisition"
-    """Begins every file's name: letters, digits, ``. _ + -``."""
+    """Begins every file's name: letters, digits, ``. _ + -``. {date}, {time}, {instrument}, {sample}, {study} and {id}
+    are filled in, as far as they are known: "{date}-{time}_{instrument}_{sample}" tells what a file is anywhere."""
     folder: Path = Path("acquisitions")
-    """Folder for all files of the run; made where it is missing. Relative paths count from the working folder."""
+    """Folder for all files of the run; made where it is missing; {name} in it is replaced. Relative paths count from
+    the working folder."""
     record_stack: bool = True
     """Keep the raw stack as NAME.ome.tif. Without it, frames that fitting cannot keep up with are lost loudly."""
 
@@ -38,9 +41,7 @@ class AcquisitionSettings(Settings):
     @field_validator("name")
     @classmethod
     def _is_file_name(cls, name: str) -> str:
-        if not NAME.fullmatch(name):
-            raise ValueError(f"{name!r} cannot begin a file name; use letters, digits and . _ + -")
-        return name
+        return check_name(name)
 
 
 class CameraSettings(Settings):
@@ -113,12 +114,29 @@ class WorkerSettings(Settings):
 
     count: Annotated[int, Field(ge=0, le=256)] = 0
     """Local fit workers; 0 takes one fewer than there are processors, at least 1."""
+    local: bool = True
+    """false starts none on this computer: the camera then waits for the first worker that connects to `listen`."""
+    listen: str = ""
+    """Where workers of other computers connect, for example tcp://*:5580; each needs a key, see docs/workers.md."""
     nice: Annotated[int, Field(ge=0, le=19)] = 5
     """Niceness added to each, so that the camera comes first."""
     timeout_s: PositiveFloat = 30.0
     """A worker that holds one frame for longer is ended and its frames go to another, s."""
     backlog_mb: PositiveInt = 512
     """Memory for frames that wait for a worker, MB; more wait on disk, none is lost."""
+
+    @field_validator("listen")
+    @classmethod
+    def _is_address(cls, text: str) -> str:
+        return Address.parse(text).endpoint if text else text
+
+    @model_validator(mode="after")
+    def _has_workers(self) -> Self:
+        if not self.local and not self.listen:
+            raise ValueError("local = false needs listen: no worker could ever connect")
+        if not self.local and self.count:
+            raise ValueError(f"count = {self.count} would be ignored: local = false starts none")
+        return self
 
 
 class ResultsSettings(Settings):
@@ -152,23 +170,59 @@ class LoadSettings(Settings):
         return self
 
 
+class GuardedAddresses(NamedTuple):
+    """Endpoints at which keys are asked for."""
+
+    stream: str
+    history: str
+    control: str
+
+
 class StreamSettings(Settings):
     """Who may watch."""
 
     listen: str = ""
-    """A further endpoint for the localization stream, for example tcp://127.0.0.1:5577; loopback only."""
+    """A further address for the localization stream: tcp://127.0.0.1:5577 for every user of this computer, tcp://*:5577
+    for its network. Whoever comes from the network needs a key, see docs/security.md."""
+    keys: bool = False
+    """Ask for keys on loopback, too. On the network they are always asked for."""
+    history_listen: str = ""
+    """Where those with a key fetch what was published before they came; empty: the next port after listen."""
+    control_listen: str = ""
+    """Where those with a key ask for the status, start and stop; empty: the second port after listen."""
     status_hz: Annotated[float, Field(gt=0, le=20)] = 2.0
     """Status messages per second."""
     high_water_mark: PositiveInt = 200
     """Messages that wait for a slow subscriber; it loses what comes beyond, and can tell by the numbers."""
 
-    @field_validator("listen")
+    @property
+    def guarded(self) -> GuardedAddresses | None:
+        """Where keys are asked for; None where everybody who can connect may watch, or nobody can."""
+        if not self.listen:
+            return None
+        stream = Address.parse(self.listen)
+        if stream.loopback and not self.keys:
+            return None
+        history = Address.parse(self.history_listen) if self.history_listen else stream.after(HISTORY)
+        control = Address.parse(self.control_listen) if self.control_listen else stream.after(CONTROL)
+        return GuardedAddresses(stream.endpoint, history.endpoint, control.endpoint)
+
+    @field_validator("listen", "history_listen", "control_listen")
     @classmethod
-    def _is_loopback(cls, endpoint: str) -> str:
-        found = re.fullmatch(r"tcp://(127\.\d+\.\d+\.\d+|\[::1\]):(\d{1,5})", endpoint)
-        if endpoint and (found is None or int(found[2]) > 65_535):
-            raise ValueError(f"{endpoint!r} is not a loopback endpoint such as tcp://127.0.0.1:5577")
-        return endpoint
+    def _is_address(cls, text: str) -> str:
+        return Address.parse(text).endpoint if text else text
+
+    @model_validator(mode="after")
+    def _ignores_nothing(self) -> Self:
+        guarded = self.guarded  # or it says why not
+        given = [name for name in ("keys", "history_listen", "control_listen") if getattr(self, name)]
+        if given and not self.listen:
+            raise ValueError(f"{' and '.join(given)} would be ignored: listen names no address")
+        if given and guarded is None:
+            raise ValueError(
+                f"{' and '.join(given)} would be open to every user of this computer: set keys = true, or leave it out"
+            )
+        return self
 
 
 class MetricsSettings(Settings):
@@ -205,6 +259,28 @@ class Config(Settings):
     metrics: MetricsSettings = MetricsSettings()
     bundle: BundleOptions = BundleOptions()
     metadata: Metadata = Metadata()
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """What is listened on, by the setting that names it; "" is off."""
+        guarded = self.stream.guarded
+        return {
+            "stream.listen": self.stream.listen,
+            "stream.history_listen": guarded.history if guarded is not None else "",
+            "stream.control_listen": guarded.control if guarded is not None else "",
+            "workers.listen": self.workers.listen,
+            "metrics.listen": self.metrics.listen,
+        }
+
+    @model_validator(mode="after")
+    def _has_a_port_for_each(self) -> Self:
+        ports: dict[str, str] = {}
+        for setting, address in self.addresses.items():
+            port = address.rpartition(":")[2]
+            if address and port in ports:
+                raise ValueError(f"{ports[port]} and {setting} ({address}) are the same port; each needs its own")
+            ports[port] = setting
+        return self
 
     @model_validator(mode="after")
     def _has_one_source(self) -> Self:

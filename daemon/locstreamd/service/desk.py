@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -12,10 +14,18 @@ from typing import Self
 
 import zmq
 
+from locstream.stream.messages import Reply, Request
 from locstream.stream.runtime import Connection, publish_connection, runtime_folder
-from locstreamd.service.config import StreamSettings
+from locstreamd.gatehouse import Gatehouse
+from locstreamd.service.config import GuardedAddresses, StreamSettings
 from locstreamd.service.control import ControlSocket
+from locstreamd.service.refusals import Refusals
 from locstreamd.view.publish import Publisher
+
+log = logging.getLogger("locstream")
+
+MOST_TOLD = 10
+"""Sentences about refusals that are kept for an acquisition."""
 
 
 class Desk:
@@ -28,31 +38,72 @@ class Desk:
     settings
         Who may watch.
 
+    Attributes
+    ----------
+    gatehouse
+        Listens for those who have a key, in the context of this desk.
+    listening
+        A sentence that says where keys are asked for; "" where they are not.
+
     Raises
     ------
+    ConfigError
+        Keys are to be asked for, and there are none.
     LocstreamError
-        The folder for sockets is not private, or cannot be made.
+        The folder for sockets is not private, or cannot be made; an address cannot be bound.
     """
 
     def __init__(self, identity: str, settings: StreamSettings) -> None:
         self._identity = identity
         self._announced: Path | None = None
         self._started_s = time.time()
+        self._refusals = Refusals()
+        self._told: list[str] = []
         with ExitStack() as stack:
             self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
             stack.callback(self.context.term)
+            self.gatehouse = Gatehouse(self.context)
+            stack.callback(self.gatehouse.close)
             self._folder = runtime_folder() / identity[:8]
             self._folder.mkdir(mode=0o700)
             stack.callback(shutil.rmtree, self._folder, ignore_errors=True)
-            self.control = ControlSocket(self.context, self.endpoint("control"))
+            self.control = ControlSocket(self.context, self.endpoint("control"), self.gatehouse)
             stack.callback(self.control.close)
-            endpoints = [self.endpoint("stream")] + ([settings.listen] if settings.listen else [])
-            link = self.endpoint("publish")
+            guarded = settings.guarded
+            if guarded is not None:
+                self.gatehouse.listen(self.control.socket, "control", guarded.control)
             self.publisher = Publisher(
-                self.context, endpoints, settings.high_water_mark, link, [self.endpoint("history")]
+                self.context,
+                [self.endpoint("stream")] + ([settings.listen] if settings.listen and guarded is None else []),
+                settings.high_water_mark,
+                self.endpoint("publish"),
+                [self.endpoint("history")],
+                guarded and (guarded.stream, guarded.history),
             )
             stack.callback(self.publisher.close)
             self._closing = stack.pop_all()
+        self.listening = "" if guarded is None else _listening(guarded, self.gatehouse.admitted)
+
+    @property
+    def refused(self) -> dict[str, int]:
+        """Connections and requests that were refused, by reason."""
+        return dict(self._refusals.by_reason)
+
+    def tend(self, reply_to: Callable[[Request], Reply]) -> None:
+        """See to those who watch, answer those who ask, cut off those who were revoked. Never waits."""
+        self.publisher.tend()
+        self.control.answer(reply_to)
+        self.gatehouse.tend()
+        self._refusals.add(self.gatehouse.take_refusals())
+        self._refusals.add(self.publisher.take_refusals())
+        if sentence := self._refusals.take_sentence():
+            log.warning("%s", sentence)
+            self._told = [*self._told[1 - MOST_TOLD :], sentence]
+
+    def take_told(self) -> list[str]:
+        """Return the sentences about refusals since the last call."""
+        told, self._told = self._told, []
+        return told
 
     def endpoint(self, name: str) -> str:
         """Return the ipc endpoint of that name, in the desk's own private folder."""
@@ -89,3 +140,8 @@ class Desk:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _listening(guarded: GuardedAddresses, admitted: int) -> str:
+    who = f"{admitted} admitted" if admitted else "nobody is admitted yet: `locstream keys new NAME --role view`"
+    return f"keys are asked for at {guarded.stream} (history {guarded.history}, control {guarded.control}); {who}"

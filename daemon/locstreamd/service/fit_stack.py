@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 
@@ -13,7 +12,8 @@ import msgspec
 
 from locstream.bundle.files import RunFiles
 from locstream.bundle.finish import Ending, finish_run
-from locstream.bundle.summary import Summary, summary_text
+from locstream.bundle.summary import Summary
+from locstream.bundle.summary_text import summary_text
 from locstream.calibrating.fit_quality import FitQuality
 from locstream.calibration.camera import CameraCalibration
 from locstream.errors import LocstreamError
@@ -31,6 +31,7 @@ from locstreamd.service.cameras import calibration_for, estimated
 from locstreamd.service.commands import add_stack_arguments, stack_config
 from locstreamd.service.config import Config
 from locstreamd.service.depth import Fit, fit_for
+from locstreamd.service.names import new_run
 
 
 def command(arguments: Sequence[str]) -> int:
@@ -56,19 +57,19 @@ def fit_stack(config: Config, stack: Stack, pixel_size_nm: float | None, threads
         A frame cannot be read, files exist already, or the disk refuses; says what is safe.
     """
     info = stack.info
-    files = RunFiles(config.acquisition.folder, config.acquisition.name)
+    run = new_run(config.acquisition.folder, config.acquisition.name, info.camera, config.metadata)
+    files = run.files
     calibration, warnings, file = calibration_for(config, info, estimated(stack), pixel_size_nm)
     for warning in (*info.warnings, *warnings):
         print(f"warning: {warning}", file=sys.stderr)
     fit = fit_for(config, calibration.pixel_size_nm)
     files.prepare()
-    started_s = time.time()
     header = ResultsHeader.from_source(
         info,
         calibration,
-        acquisition_id=uuid.uuid4().hex,
+        acquisition_id=run.acquisition_id,
         name=files.name,
-        started_s=started_s,
+        started_s=run.started_s,
         calibration_file=file,
         astigmatism=fit.astigmatism,
         lanes=LANES,
@@ -84,12 +85,12 @@ def fit_stack(config: Config, stack: Stack, pixel_size_nm: float | None, threads
         "quality": msgspec.to_builtins(quality.report()),
     }
     finalize(files.live_results, files.results, learned)
-    fps = len(stack) / (finished_s - started_s)
+    fps = len(stack) / (finished_s - run.started_s)
     ending = Ending(
         "complete",
         None,
         ledger.snapshot(),
-        started_s,
+        run.started_s,
         finished_s,
         fitted_fps=fps,
         warnings=(*warnings, *quality.changes()),

@@ -20,11 +20,12 @@ def live_text(status: Status) -> str:
     """Return the numbers that decide as one line, the most important first."""
     ledger = status.ledger
     if status.state == "starting":
-        return "starting: the fit workers compile their kernels (once) and join"
+        return f"starting: {status.warning or 'the fit workers compile their kernels (once) and join'}"
     settled = ledger.fitted + ledger.skipped + ledger.failed
     rates = "" if status.state == "done" else f" | {status.fps_acquired:.0f} / {status.fps_fitted:.0f} fps"
     found = f" | median {status.photons:,.0f} photons, {status.precision_nm:.1f} nm" if status.photons else ""
     load = "" if status.load == "live" else f" | {status.load}, {status.lag_s:.0f} s behind"
+    load += "" if status.workers or status.state == "done" else " | no fit worker"
     return (
         f"{status.state:<9} frames {ledger.acquired:,} acquired / {settled:,} fitted / lag {ledger.pending:,}"
         f" | {status.localizations:,} locs, {status.per_frame:.1f}/frame"

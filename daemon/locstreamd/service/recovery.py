@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from locstream.bundle.recovery import clean_folder, recover_run, unfinished_runs
-from locstream.bundle.summary import summary_text
+from locstream.bundle.summary_text import summary_text
 from locstream.errors import LocstreamError
 from locstream.results.lock import FileInUseError
 from locstream.upload.hook import queue_if_asked

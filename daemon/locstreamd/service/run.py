@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import time
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -16,10 +14,12 @@ import msgspec
 from locstream.bundle.files import RunFiles
 from locstream.bundle.finish import Ending, finish_run, finish_stack
 from locstream.bundle.run_lock import RunLock
-from locstream.bundle.summary import Summary, summary_text
+from locstream.bundle.summary import Summary
+from locstream.bundle.summary_text import summary_text
 from locstream.calibration.camera import CameraCalibration
 from locstream.errors import ConfigError, LocstreamError
 from locstream.fitting.gaussian import LANES
+from locstream.rendering.ome_zarr import require_zarr
 from locstream.results.final import finalize
 from locstream.results.header import ResultsHeader
 from locstream.stacks.source import FrameSource, Image
@@ -34,6 +34,7 @@ from locstreamd.service.desk import Desk
 from locstreamd.service.disk import DiskGuard
 from locstreamd.service.live_line import LiveLine
 from locstreamd.service.metrics import metrics
+from locstreamd.service.names import new_run
 from locstreamd.service.outcome import Outcome
 from locstreamd.view.publisher_process import CATCH_UP_S
 
@@ -103,6 +104,8 @@ def _record(plan: Plan, prepared: Prepared, desk: Desk, show: Callable[[Status],
 
     for warning in (*plan.source.info.warnings, *prepared.warnings):
         print(f"warning: {warning}", file=sys.stderr)
+    if desk.listening:
+        print(desk.listening)
     desk.announce(prepared.files.name)
     acquisition = acquisition_of(plan, prepared, desk, watch)
     with _stopping_on_signals(acquisition):
@@ -150,7 +153,8 @@ def prepare(plan: Plan) -> Prepared:
         One of these is not possible; nothing was started.
     """
     config, info = plan.config, plan.source.info
-    files = RunFiles(config.acquisition.folder, config.acquisition.name)
+    run = new_run(config.acquisition.folder, config.acquisition.name, info.camera, config.metadata)
+    files = run.files
     calibration, warnings, file = calibration_for(config, info, plan.fallback, plan.pixel_size_nm)
     fit = fit_for(config, calibration.pixel_size_nm)
     if fit.options.background != "local":
@@ -160,15 +164,17 @@ def prepare(plan: Plan) -> Prepared:
             safe="nothing was started",
             todo='set background = "local", and run `locstream fit` with it on the recorded stack afterwards',
         )
+    if "ome-zarr" in config.bundle.also:
+        require_zarr()
     files.prepare()
     recorded = plan.reread is None and config.acquisition.record_stack
     DiskGuard(files.folder, config.results.reserve_mb).check_before(info, recorded=recorded)
     header = ResultsHeader.from_source(
         info,
         calibration,
-        acquisition_id=uuid.uuid4().hex,
+        acquisition_id=run.acquisition_id,
         name=files.name,
-        started_s=time.time(),
+        started_s=run.started_s,
         calibration_file=file,
         astigmatism=fit.astigmatism,
         lanes=LANES,

@@ -16,19 +16,22 @@ from pathlib import Path
 import msgspec
 import zmq
 
-from locstream.bundle.summary import Summary, summary_text
+from locstream.bundle.summary import Summary
+from locstream.bundle.summary_text import summary_text
 from locstream.errors import ConfigError, LocstreamError
 from locstream.fitting import warmup
 from locstream.results.ledger import LedgerSnapshot
 from locstream.stream.messages import Reply, Request, Status
 from locstreamd.service.acquisition import Acquisition
+from locstreamd.service.cameras import calibration_for
 from locstreamd.service.config import Config
-from locstreamd.service.depth import check_lens
+from locstreamd.service.depth import check_lens, fit_for
 from locstreamd.service.desk import Desk
 from locstreamd.service.live_line import live_text
 from locstreamd.service.load_config import load_config
 from locstreamd.service.logs import Logs, logs_folder
 from locstreamd.service.metrics import metrics
+from locstreamd.service.names import tells_runs_apart
 from locstreamd.service.outcome import Outcome
 from locstreamd.service.recovery import recover_folder
 from locstreamd.service.run import Plan, Prepared, acquire, acquisition_of, finish, prepare
@@ -82,8 +85,7 @@ class Service:
             The camera does not answer at the start, or the configuration is not valid.
         """
         self._recover()
-        warmup()
-        open_source(self._config).source.close()  # does the camera answer at all?
+        self._warm_up()
         notify("READY=1", "STATUS=idle")
         log.info("ready")
         while not self._ending:
@@ -95,6 +97,15 @@ class Service:
                 self._reload = False
                 self._reload_config()
         notify("STOPPING=1")
+
+    def _warm_up(self) -> None:
+        """See that the camera answers and its calibrations go together; have the kernels compiled that it needs."""
+        opened = open_source(self._config)
+        info = opened.source.info
+        opened.source.close()
+        calibration, _, _ = calibration_for(self._config, info, opened.fallback)
+        fit = fit_for(self._config, calibration.pixel_size_nm)
+        warmup(fit.options, calibration.pixel_size_nm, fit.astigmatism)
 
     def end(self) -> None:
         """Ask to end. May be called from a signal handler."""
@@ -112,8 +123,7 @@ class Service:
         for socket in (self._desk.control.socket, self._desk.publisher.socket):
             poller.register(socket, zmq.POLLIN)
         poller.poll(POLL_MS)
-        self._desk.publisher.tend()
-        self._desk.control.answer(self._reply)
+        self._desk.tend(self._reply)
         self._watchdog.progress(time.monotonic(), pending=False)
 
     def _reply(self, request: Request) -> Reply:
@@ -158,8 +168,10 @@ class Service:
 
     def _plan(self, order: Request) -> Plan:
         settings = self._config.acquisition
-        name = order.name or f"{settings.name}-{time.strftime('%Y%m%d-%H%M%S')}"
-        overrides: dict[str, object] = {"acquisition.name": name, "acquisition.folder": str(settings.folder / name)}
+        usual = settings.name if tells_runs_apart(settings.name) else settings.name + "-{date}-{time}"
+        name = order.name or usual
+        folder = settings.folder if "{name}" in str(settings.folder) else settings.folder / "{name}"
+        overrides: dict[str, object] = {"acquisition.name": name, "acquisition.folder": str(folder)}
         if order.frames is not None:
             source = "micromanager" if self._config.micromanager is not None else "simulation"
             overrides[f"{source}.frames"] = order.frames
@@ -281,5 +293,7 @@ def command(arguments: Sequence[str]) -> int:
             signal.signal(number, lambda *_: service.end())
         signal.signal(signal.SIGHUP, lambda *_: service.reload())
         desk.announce("serve")
+        if desk.listening:
+            log.info("%s", desk.listening)
         service.run()
     return 0

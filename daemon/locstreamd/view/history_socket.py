@@ -9,9 +9,10 @@ from collections.abc import Callable, Sequence
 import zmq
 
 from locstream.errors import LocstreamError, MessageError
-from locstream.stream.gate import Gate, rebind, user_of
+from locstream.stream.gate import user_of
 from locstream.stream.messages import HISTORY_REQUESTS, Fetch, Reply, Request
 from locstream.stream.wire import Buffer, pack
+from locstreamd.gatehouse import Gatehouse
 from locstreamd.view.history import History
 
 MAX_MESSAGE_BYTES = 65_536
@@ -34,10 +35,8 @@ class HistorySocket:
         Where the rows are.
     endpoints
         Where to bind, open to whoever can reach it: ipc in the private runtime folder, loopback.
-    guarded
-        Where to bind for those whom the gate admits.
-    gate
-        Who is admitted; not started yet.
+    gatehouse
+        Says who may ask, where the socket listens there, too.
     reply_to
         Answers requests for the status; None refuses them.
 
@@ -45,8 +44,6 @@ class HistorySocket:
     ----------
     rejected
         Messages that could not be understood.
-    refused
-        Requests of somebody who may not.
     asked_at
         When rows were last asked for, by `time.monotonic`: somebody catches up.
     """
@@ -57,38 +54,24 @@ class HistorySocket:
         history: History,
         endpoints: Sequence[str],
         *,
-        guarded: Sequence[str] = (),
-        gate: Gate | None = None,
+        gatehouse: Gatehouse | None = None,
         reply_to: Callable[[Request], Reply] | None = None,
     ) -> None:
-        if guarded and gate is None:
-            raise ValueError("an endpoint can only be guarded by a gate")
-        self.rejected = self.refused = 0
+        self.rejected = 0
         self.asked_at = -math.inf
         self._history = history
-        self._gate = gate
+        self._gatehouse = gatehouse
         self._reply_to = reply_to
         self.socket = context.socket(zmq.ROUTER)
         self.socket.linger = 0
         self.socket.sndhwm = WAITING_ANSWERS
         self.socket.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
-        self._guarded: list[str] = []
         try:
             for endpoint in endpoints:
                 self.socket.bind(endpoint)
-            if guarded and gate is not None:
-                gate.guard(self.socket, "history")
-            for endpoint in guarded:
-                self.socket.bind(endpoint)
-                self._guarded.append(self.socket.getsockopt_string(zmq.LAST_ENDPOINT))
         except zmq.ZMQError as error:
             self.socket.close()
             raise LocstreamError(f"the history cannot be bound to {endpoint}: {error.strerror}") from error
-
-    @property
-    def guarded(self) -> tuple[str, ...]:
-        """The guarded endpoints, with the ports that they got."""
-        return tuple(self._guarded)
 
     def answer(self) -> None:
         """Answer a few of the requests that have arrived."""
@@ -105,11 +88,6 @@ class HistorySocket:
         """True where nobody has asked for rows for a while."""
         return time.monotonic() - self.asked_at > QUIET_S
 
-    def cut(self) -> None:
-        """Close the guarded connections; whoever is still admitted is back in a moment."""
-        for endpoint in self._guarded:
-            rebind(self.socket, endpoint)
-
     def close(self) -> None:
         """Close the socket."""
         self.socket.close()
@@ -121,10 +99,11 @@ class HistorySocket:
         except MessageError:
             self.rejected += 1
             return []
-        verb = "status" if isinstance(request, Fetch) else request.verb
-        if self._gate is not None and not self._gate.may(user_of(frames[0]), verb):
-            self.refused += 1
-            return pack(Reply(id=request.id, ok=False, message=f"you are not admitted to {verb}"))
+        verb = "fetch" if isinstance(request, Fetch) else request.verb
+        user = user_of(frames[0])
+        if self._gatehouse is not None and (why_not := self._gatehouse.why_not(user, verb)):
+            self._gatehouse.count("history", "request", user or "")
+            return pack(Reply(id=request.id, ok=False, message=why_not))
         if isinstance(request, Fetch):
             self.asked_at = time.monotonic()
             return self._history.answer(request)

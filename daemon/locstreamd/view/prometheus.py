@@ -150,6 +150,8 @@ def _of_stages(stages: Stages) -> Iterator[Metric]:
     yield _by("stage", "busy_seconds", "Time spent working.", stages.busy_s, CounterMetricFamily)
     yield _by("process", "process_deaths", "Processes that died and were replaced.", stages.deaths, CounterMetricFamily)
     yield _by("socket", "messages_rejected", "Messages not understood.", stages.rejected, CounterMetricFamily)
+    refused = "Connections and requests of those who may not."
+    yield _by("reason", "refused", refused, stages.refused, CounterMetricFamily)
     yield _counter("localizations_left_out", "Rows that no results file may hold.", stages.left_out)
     yield _counter("camera_restarts", "How often a camera that had stopped was started again.", stages.camera_restarts)
     yield _gauge("subscribers", "Programs that follow the stream.", stages.subscribers)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
+from collections.abc import Mapping
 
 import msgspec
 import zmq
@@ -16,6 +18,7 @@ from locstream.errors import LocstreamError
 from locstream.localizations import Localizations
 from locstream.stream.arrivals import arrived
 from locstream.stream.digest import RowsDigest
+from locstream.stream.gate import Refusal
 from locstream.stream.messages import (
     TOPIC_END,
     TOPIC_LOCALIZATIONS,
@@ -41,6 +44,7 @@ from locstreamd.view.publisher_process import (
     Serve,
     Serving,
     Subscribers,
+    TurnedAway,
 )
 
 log = logging.getLogger("locstream")
@@ -69,6 +73,10 @@ class Publisher:
         Messages that wait for a slow subscriber.
     link
         ipc endpoint for the publisher's process to connect to; "" for one beside the first of `endpoints`.
+    history
+        Where rows from before are asked for.
+    guarded
+        Where the stream and its history ask for keys; None: nowhere.
 
     Attributes
     ----------
@@ -78,6 +86,8 @@ class Publisher:
         Programs that follow.
     unpublished
         Messages of this acquisition that were dropped here.
+    rejected
+        Messages to the history, and subscriptions, that could not be understood.
 
     Raises
     ------
@@ -92,15 +102,19 @@ class Publisher:
         high_water_mark: int,
         link: str = "",
         history: list[str] | None = None,
+        guarded: tuple[str, str] | None = None,
     ) -> None:
         self._digest = RowsDigest()
         link = link or f"{endpoints[0]}.link"
         self.hello: Hello | None = None
         self.subscribers = 0
-        self.unpublished = 0
+        self.unpublished = self.rejected = 0
         self._seq = 0
         self._rows = 0
-        self._serve = Serve(endpoints=tuple(endpoints), high_water_mark=high_water_mark, history=tuple(history or ()))
+        self._serve = Serve(
+            endpoints=tuple(endpoints), high_water_mark=high_water_mark, history=tuple(history or ()), guarded=guarded
+        )
+        self._refusals: Counter[Refusal] = Counter()
         self._ready = False
         self._refusal: Failed | None = None
         self._blocked_since: float | None = None
@@ -135,6 +149,11 @@ class Publisher:
             why = self._refusal.what if self._refusal is not None else f"status {status}"
             log.warning("the publisher died (%s) and is started again; the record goes on, viewers miss a moment", why)
         self._process.tend()
+
+    def take_refusals(self) -> Mapping[Refusal, int]:
+        """Return what the process has refused since the last call."""
+        found, self._refusals = self._refusals, Counter()
+        return found
 
     def begin(self, hello: Hello) -> None:
         """Begin an acquisition: its messages are numbered from 0, and everyone is told what comes."""
@@ -241,6 +260,9 @@ class Publisher:
                     self._greet()
                 case Subscribers():
                     self.subscribers = report.count
+                case TurnedAway():
+                    self._refusals.update(dict(report.refusals))
+                    self.rejected += report.rejected
                 case Failed():
                     self._refusal = report
 

@@ -21,8 +21,10 @@ import zmq
 from locstream.errors import LocstreamError, MessageError
 from locstream.results.layout import final_path, live_path
 from locstream.stream.arrivals import arrived
+from locstream.stream.gate import Refusal
 from locstream.stream.messages import STREAM, TOPIC_END, TOPIC_HELLO, End, Hello
 from locstream.stream.wire import Buffer, Dialect, Message, pack
+from locstreamd.gatehouse import Gatehouse
 from locstreamd.view.history import History
 from locstreamd.view.history_socket import HistorySocket
 
@@ -31,9 +33,11 @@ NICE = 5
 """Niceness: the camera comes first."""
 LINK_MESSAGES = 200
 """Messages that may wait on their way from the acquisition to here, at either end."""
+MAX_SUBSCRIPTION_BYTES = 1_024
+TURNED_AWAY_EVERY_S = 1.0
 CATCH_UP_S = 5.0
 """Those who have not read or fetched every row when all is over have so long, s."""
-SUBSCRIBE = 1
+SUBSCRIBE, UNSUBSCRIBE = b"\x01", b"\x00"
 
 
 class Order(Message, frozen=True, kw_only=True):
@@ -47,6 +51,8 @@ class Serve(Order, frozen=True, kw_only=True, tag="serve"):
     high_water_mark: int
     history: tuple[str, ...] = ()
     """Where rows from before are asked for."""
+    guarded: tuple[str, str] | None = None
+    """Where the stream and its history ask for keys."""
 
 
 class Greet(Order, frozen=True, kw_only=True, tag="greet"):
@@ -83,6 +89,13 @@ class Subscribers(Report, frozen=True, kw_only=True, tag="subscribers"):
     count: int
 
 
+class TurnedAway(Report, frozen=True, kw_only=True, tag="turned_away"):
+    """So many connections and requests were refused since the last of these, and messages not understood."""
+
+    refusals: tuple[tuple[Refusal, int], ...]
+    rejected: int
+
+
 class Failed(Report, frozen=True, kw_only=True, tag="failed"):
     """The endpoints cannot be had; the parts of the error."""
 
@@ -92,20 +105,22 @@ class Failed(Report, frozen=True, kw_only=True, tag="failed"):
 
 
 ORDERS: Dialect[Order] = Dialect(Serve, Greet, Send, Close)
-REPORTS: Dialect[Report] = Dialect(Here, Serving, Subscribers, Failed)
+REPORTS: Dialect[Report] = Dialect(Here, Serving, Subscribers, TurnedAway, Failed)
 
 
 class Outlet:
-    """The XPUB socket. Never waits: a slow subscriber loses messages, and can tell.
+    """An XPUB socket. Never waits: a slow subscriber loses messages, and can tell.
 
     Parameters
     ----------
     context
         Of this process.
     endpoints
-        Where to bind; the first is in the connection file.
+        Where to bind.
     high_water_mark
         Messages that wait for a slow subscriber.
+    tells_folder
+        Whether subscribers learn where the files grow: those on this computer may read them.
 
     Raises
     ------
@@ -114,16 +129,24 @@ class Outlet:
     """
 
     def __init__(
-        self, context: zmq.Context[zmq.Socket[bytes]], endpoints: tuple[str, ...], high_water_mark: int
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        endpoints: tuple[str, ...],
+        high_water_mark: int,
+        *,
+        tells_folder: bool = True,
     ) -> None:
-        self.subscribers = 0
+        self.subscribers = self.rejected = 0
+        self._tells_folder = tells_folder
         self.hello: Hello | None = None
         self._next = 0
         self.socket = context.socket(zmq.XPUB)
         self.socket.sndhwm = high_water_mark
         self.socket.linger = 1_000
         self.socket.setsockopt(zmq.XPUB_VERBOSER, 1)  # every subscriber counts, not only the first and the last
+        self.socket.setsockopt(zmq.MAXMSGSIZE, MAX_SUBSCRIPTION_BYTES)
         for endpoint in endpoints:
+            self.socket.ipv6 = "[" in endpoint
             try:
                 self.socket.bind(endpoint)
             except zmq.ZMQError as error:
@@ -136,21 +159,25 @@ class Outlet:
 
     def tend(self) -> bool:
         """Greet who has subscribed, note who has left; return whether there was either."""
-        news = False
+        before, come = self.subscribers, 0
         for event, *_ in arrived(self.socket):
-            news = True
-            if event[:1] == bytes([SUBSCRIBE]):
-                self.subscribers += 1
-                self._greet()
-            else:
+            if event[:1] == SUBSCRIBE:
+                come += 1
+            elif event[:1] == UNSUBSCRIBE:
                 self.subscribers = max(0, self.subscribers - 1)
-        return news
+            else:
+                self.rejected += 1
+        if come:
+            self.subscribers += come
+            self._greet()  # all of them, at once
+        return come > 0 or self.subscribers != before
 
     def greet(self, hello: Hello | None) -> None:
         """Announce what comes to all who are there, and to all who come."""
-        self.hello = hello
         if hello is not None:
             self._next = hello.seq
+            hello = hello if self._tells_folder else msgspec.structs.replace(hello, folder="")
+        self.hello = hello
         self._greet()
 
     def send(self, seq: int, parts: list[Buffer]) -> None:
@@ -179,29 +206,37 @@ class Office:
         self._close_by = math.inf
         self._link = link
         self._context = context
-        self._outlet: Outlet | None = None
+        self._outlets: list[Outlet] = []
         self._history = History()
         self._archive: HistorySocket | None = None
+        self._gatehouse = Gatehouse(context)
+        self._rejected = 0
+        self._told_at = 0.0
 
     @property
     def sockets(self) -> list[zmq.Socket[bytes]]:
         """What subscribers and those who catch up talk to; none before the first order."""
-        return [part.socket for part in (self._outlet, self._archive) if part is not None]
+        return [part.socket for part in self._parts]
 
     @property
     def closed(self) -> bool:
         """True once it was told to close, and nobody catches up any more."""
         if self._close_by == math.inf:
             return False
-        left = self._outlet is None or not self._outlet.subscribers
+        left = not any(outlet.subscribers for outlet in self._outlets)
         return (left and (self._archive is None or self._archive.quiet)) or time.monotonic() > self._close_by
 
     def tend(self) -> None:
         """See to those who subscribe, who leave, and who ask for rows from before."""
-        if self._outlet is not None and self._outlet.tend():
-            self._link.send_multipart(pack(Subscribers(count=self._outlet.subscribers)))
+        news = [outlet.tend() for outlet in self._outlets]
+        if any(news):
+            self._link.send_multipart(pack(Subscribers(count=sum(outlet.subscribers for outlet in self._outlets))))
         if self._archive is not None:
             self._archive.answer()
+        self._gatehouse.tend()
+        if time.monotonic() - self._told_at > TURNED_AWAY_EVERY_S:
+            self._told_at = time.monotonic()
+            self._tell_who_was_turned_away()
 
     def obey(self, order: Order, buffers: list[Buffer]) -> None:
         """Do what the acquisition says.
@@ -214,16 +249,23 @@ class Office:
             An endpoint cannot be bound.
         """
         match order:
-            case Serve() if self._outlet is None:
-                self._outlet = Outlet(self._context, order.endpoints, order.high_water_mark)
-                self._archive = HistorySocket(self._context, self._history, order.history)
+            case Serve() if not self._outlets:
+                self._outlets.append(Outlet(self._context, order.endpoints, order.high_water_mark))
+                self._archive = HistorySocket(self._context, self._history, order.history, gatehouse=self._gatehouse)
+                if order.guarded is not None:
+                    stream, history = order.guarded
+                    self._outlets.append(Outlet(self._context, (), order.high_water_mark, tells_folder=False))
+                    self._gatehouse.listen(self._outlets[-1].socket, "stream", stream)
+                    self._gatehouse.listen(self._archive.socket, "history", history)
                 self._link.send_multipart(pack(Serving()))
-            case Greet() if self._outlet is not None:
-                self._outlet.greet(order.hello)
+            case Greet() if self._outlets:
+                for outlet in self._outlets:
+                    outlet.greet(order.hello)
                 if order.hello is not None:
                     self._open_history(order.hello)
-            case Send() if self._outlet is not None:
-                self._outlet.send(order.seq, buffers)
+            case Send() if self._outlets:
+                for outlet in self._outlets:
+                    outlet.send(order.seq, buffers)
                 if buffers[0] == TOPIC_END:
                     self._end_history(buffers[1:])
             case Close():
@@ -241,9 +283,21 @@ class Office:
         if isinstance(end, End):
             self._history.end(end.acquisition, end)
 
+    @property
+    def _parts(self) -> list[Outlet | HistorySocket]:
+        return [*self._outlets, *([self._archive] if self._archive is not None else [])]
+
+    def _tell_who_was_turned_away(self) -> None:
+        refusals = tuple(self._gatehouse.take_refusals().items())
+        rejected = sum(part.rejected for part in self._parts)
+        if refusals or rejected != self._rejected:
+            self._link.send_multipart(pack(TurnedAway(refusals=refusals, rejected=rejected - self._rejected)))
+            self._rejected = rejected
+
     def close(self) -> None:
         """Close the sockets and the file."""
         self._history.close()
+        self._gatehouse.close()
         for socket in self.sockets:
             socket.close()
 

@@ -37,7 +37,8 @@ def connect(
     timeout_s: float | None = TIMEOUT_S,
 ) -> AsyncClient:
     """Do what `locstream.connect` does, for use in a coroutine."""
-    return AsyncClient(endpoints(where, control, history), start=start, keys=client_keys(keys), timeout_s=timeout_s)
+    ends = endpoints(where, control, history, guarded=keys is not None)
+    return AsyncClient(ends, start=start, keys=client_keys(keys), timeout_s=timeout_s)
 
 
 class AsyncClient(Followed):
@@ -58,12 +59,18 @@ class AsyncClient(Followed):
 
     async def __aiter__(self) -> AsyncIterator[Localizations]:
         """Go through the rows as they come, until the acquisition ends."""
-        while True:
-            event = await self._next_event()
+        async for event in self.events():
             if isinstance(event, Rows):
                 yield event.table
-            elif isinstance(event, Ended):
-                return
+
+    async def events(self) -> AsyncIterator[Event | Status]:
+        """Go through all that is said until the acquisition ends, see `Client.events`."""
+        event: Event | Status | None = None
+        while not isinstance(event, Ended):
+            while (event := self._waiting_event()) is None:
+                await self._turn()
+                self._link.check()
+            yield event
 
     async def table(self) -> Localizations:
         """Wait for the end of the acquisition; return all its rows from here on as one array."""
@@ -90,6 +97,10 @@ class AsyncClient(Followed):
         """Stop the camera; return what the other side says."""
         return (await self._ask("stop")).message
 
+    async def abort(self) -> str:
+        """Stop the camera and leave frames that wait unfitted; they are in the raw stack."""
+        return (await self._ask("abort")).message
+
     async def __aenter__(self) -> Self:
         return self
 
@@ -97,14 +108,6 @@ class AsyncClient(Followed):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    async def _next_event(self) -> Event:
-        while not self._link.events:
-            await self._turn()
-            self._link.check()
-        event = self._link.events.popleft()
-        self._note(event)
-        return event
 
     async def _ask(self, verb: str, *, name: str = "", frames: int | None = None) -> Reply:
         number = self._link.send(verb, name=name, frames=frames)

@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -30,6 +31,8 @@ from locstream.stream.tables import to_arrow, to_pandas
 from locstream.stream.wire import MALFORMED
 
 TIMEOUT_S = 10.0
+HISTORY, CONTROL = 1, 2
+"""Where a stream asks for keys, its history and its control are so many ports behind it unless it is said otherwise."""
 
 
 def connect(
@@ -51,20 +54,23 @@ def connect(
     start
         Number of the first row wanted: 0 for all, None for what is published from now on.
     control, history
-        Endpoints that answer requests, and that give the history, where `where` is an endpoint; `history` is
-        `control` unless given. Without them rows from before the connection, and rows lost on the way, are counted
-        as missing.
+        Endpoints that answer requests, and that give the history, where `where` is an endpoint. Not given, with keys:
+        the second and the first port after that of the stream. Not given, without keys: there are none; `history` is
+        `control` where only that is given. Without them rows from before the connection, and rows lost on the way,
+        are counted as missing.
     keys
         For a server that asks for them: what ``locstream keys new`` has made, or its path.
     timeout_s
-        How long silence may last, s; None is for ever.
+        How long silence may last, s; None is for ever. A service that is idle and says so when asked at `control` is
+        not silent: its next acquisition is waited for.
 
     Raises
     ------
     LocstreamError
         Nothing of that name runs; an endpoint or a file is none.
     """
-    return Client(endpoints(where, control, history), start=start, keys=client_keys(keys), timeout_s=timeout_s)
+    ends = endpoints(where, control, history, guarded=keys is not None)
+    return Client(ends, start=start, keys=client_keys(keys), timeout_s=timeout_s)
 
 
 class Followed:
@@ -99,6 +105,7 @@ class Followed:
         self.next_row = start
         self.ended: Ended | None = None
         self._hello: Hello | None = None
+        self._told: Status | None = None
         self._link = Link(where, start, timeout_s, keys)
 
     @property
@@ -122,6 +129,17 @@ class Followed:
         """Close the connection. Safe to call twice."""
         self._link.close()
 
+    def _waiting_event(self) -> Event | Status | None:
+        """Return what has come and was not told yet, noted; a status where there is nothing else."""
+        if self._link.events:
+            event = self._link.events.popleft()
+            self._note(event)
+            return event
+        if self._link.status is self._told:
+            return None
+        self._told = self._link.status
+        return self._told
+
     def _note(self, event: Event) -> None:
         match event:
             case Began():
@@ -129,7 +147,7 @@ class Followed:
             case Rows():
                 self.next_row = event.row_first + len(event.table)
             case Ended():
-                self.ended = event
+                self.ended, self._told = event, self._link.status  # nothing is told of it after its end
 
 
 class Client(Followed):
@@ -147,12 +165,31 @@ class Client(Followed):
         LocstreamError
             Silence for longer than `timeout_s`, without an end: the connection broke or the acquisition died.
         """
-        while True:
-            event = self._next_event()
+        for event in self.events():
             if isinstance(event, Rows):
                 yield event.table
-            elif isinstance(event, Ended):
-                return
+
+    def events(self) -> Iterator[Event | Status]:
+        """Go through all that is said until the acquisition ends.
+
+        Yields
+        ------
+        event
+            `Began` with what is acquired; `Rows`, each row once and in order; `Ended`; and between them a `Status`,
+            about twice a second, the latest alone where several have come. A service that acquires nothing is asked now
+            and then: its `Status` has no acquisition.
+
+        Raises
+        ------
+        LocstreamError
+            As for the rows alone.
+        """
+        event: Event | Status | None = None
+        while not isinstance(event, Ended):
+            while (event := self._waiting_event()) is None:
+                self._turn()
+                self._link.check()
+            yield event
 
     def table(self) -> Localizations:
         """Wait for the end of the acquisition; return all its rows from here on as one array."""
@@ -193,6 +230,10 @@ class Client(Followed):
         """Stop the camera; what was taken is still fitted and filed. Return what the other side says."""
         return self._ask("stop").message
 
+    def abort(self) -> str:
+        """Stop the camera and leave frames that wait unfitted; they are in the raw stack."""
+        return self._ask("abort").message
+
     def __enter__(self) -> Self:
         return self
 
@@ -200,14 +241,6 @@ class Client(Followed):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    def _next_event(self) -> Event:
-        while not self._link.events:
-            self._turn()
-            self._link.check()
-        event = self._link.events.popleft()
-        self._note(event)
-        return event
 
     def _ask(self, verb: str, *, name: str = "", frames: int | None = None) -> Reply:
         number = self._link.send(verb, name=name, frames=frames)
@@ -223,9 +256,13 @@ class Client(Followed):
         self._link.turn()
 
 
-def endpoints(where: str | Path | None, control: str | None, history: str | None) -> Endpoints:
+def endpoints(
+    where: str | Path | None, control: str | None, history: str | None, *, guarded: bool = False
+) -> Endpoints:
     """Return the endpoints that `where` stands for, see `connect`."""
     if isinstance(where, str) and "://" in where:
+        if guarded:
+            return Endpoints(where, control or port_after(where, CONTROL), history or port_after(where, HISTORY))
         return Endpoints(where, control, history or control)
     if control is not None or history is not None:
         raise LocstreamError(
@@ -241,6 +278,12 @@ def endpoints(where: str | Path | None, control: str | None, history: str | None
     else:
         found = find(where)
     return Endpoints(found.stream, found.control, found.history or found.control)
+
+
+def port_after(endpoint: str, ports: int) -> str | None:
+    """Return the tcp endpoint so many ports behind another, None where that has no port."""
+    found = re.fullmatch(r"(tcp://.+:)(\d{1,5})", endpoint)
+    return None if found is None else f"{found[1]}{int(found[2]) + ports}"
 
 
 def client_keys(keys: ClientKeys | Path | None) -> ClientKeys | None:

@@ -3,7 +3,8 @@
 =======================  =========================================================================
 ``server.json``          the key pair of this computer's daemon
 ``admitted.json``        public key, role and date of everyone who may connect, by name
-``NAME.key.json``        what `create_client` made for NAME: to be carried to that computer, then removed
+``NAME.key.json``        what `create_client` made for NAME: to be carried to that computer, then removed; or what
+                         `create_own` made for this computer, which is known to another as NAME
 =======================  =========================================================================
 
 The folder has mode 0700 and the files 0600. A public key is Z85 text of 40 characters.
@@ -92,6 +93,11 @@ class Keyring:
         self.folder = folder or _default_folder()
         _make_private(self.folder)
 
+    @property
+    def has_server(self) -> bool:
+        """Whether the server's key pair is there already."""
+        return (self.folder / "server.json").exists()
+
     def server(self) -> KeyPair:
         """Return the server's key pair, made at the first call."""
         path = self.folder / "server.json"
@@ -125,6 +131,25 @@ class Keyring:
         self.admit(name, keys.pair.public, role)
         return path
 
+    def create_own(self, name: str, server_public: str) -> Path:
+        """Make a key pair for this computer, to connect to another with, and return its file.
+
+        There, somebody must `admit` the public key under the same name.
+
+        Raises
+        ------
+        LocstreamError
+            The name or the server's key is none, or there are keys of that name already.
+        """
+        _check_name(name)
+        _check_public(server_public)
+        path = self.folder / f"{name}.key.json"
+        try:
+            _write_new(path, ClientKeys(name, _new_pair(), server_public))
+        except FileExistsError as error:
+            raise LocstreamError(f"{path} is there already", todo="use it, or choose another name") from error
+        return path
+
     def admit(self, name: str, public: str, role: Role) -> None:
         """Admit a public key under a name; one who is admitted with the same key gets the new role.
 
@@ -134,8 +159,7 @@ class Keyring:
             The name or the key is none, or one of them is taken.
         """
         _check_name(name)
-        if not PUBLIC_KEY.fullmatch(public):
-            raise LocstreamError(f"{public!r} is not a public key: 40 characters of Z85", todo="copy it whole")
+        _check_public(public)
         with _alone(self.folder):
             admitted = dict(self.admitted())
             for other, admission in admitted.items():
@@ -278,6 +302,11 @@ def _new_pair() -> KeyPair:
 def _check_name(name: str) -> None:
     if not NAME.fullmatch(name):
         raise LocstreamError(f"{name!r} is no name for a key; use letters, digits and . _ -")
+
+
+def _check_public(public: str) -> None:
+    if not PUBLIC_KEY.fullmatch(public):
+        raise LocstreamError(f"{public!r} is not a public key: 40 characters of Z85", todo="copy it whole")
 
 
 def _write_new(path: Path, content: object) -> None:

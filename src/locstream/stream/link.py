@@ -25,8 +25,10 @@ RECEIVE_LIMIT = 100
 MAX_MESSAGE_BYTES = 64_000_000
 EVENTS_LIMIT = 16
 """Rows that were not taken yet; until they are, nothing is read or asked."""
-FIRST_REQUEST = 2**31
-"""Ids from here on are of requests, those below of fetches."""
+LIFE_SIGN = 2**31
+"""Id of the request that asks whether a silent stream belongs to a service that is idle."""
+FIRST_REQUEST = LIFE_SIGN + 1
+"""Ids from here on are of other requests, those below of fetches."""
 POLL_S = 0.1
 ANSWER_S = 2.0
 """After so long an unanswered fetch is asked again."""
@@ -76,7 +78,9 @@ class Link:
         self._sent_at = 0.0
         self._ids = itertools.count(FIRST_REQUEST)
         now = time.monotonic()
-        self._heard_at = self._answered_at = self._nudged_at = now
+        self._heard_at = self._answered_at = self._nudged_at = self._sign_asked_at = now
+        self._state = ""
+        self._sign_after_s = QUIET_S if timeout_s is None else min(QUIET_S, timeout_s / 4)
         self._asked_at: float | None = None
         self._ask_after = now
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -112,6 +116,7 @@ class Link:
         socket.linger = 0
         notice_dead_lines(socket)
         socket.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
+        socket.ipv6 = any(endpoint and "[" in endpoint for endpoint in self.endpoints)
         if keys is not None:
             secure_client(socket, keys)
             self._monitors.append(socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_FAILED_AUTH))
@@ -175,12 +180,12 @@ class Link:
 
     def close(self) -> None:
         """Close the sockets. Safe to call twice."""
-        for monitor in self._monitors:
-            monitor.close(linger=0)
         for socket in self.sockets:
             if not socket.closed:
-                socket.disable_monitor()
+                socket.disable_monitor()  # before its monitor is closed: libzmq's own thread waits for the reader
                 socket.close()
+        for monitor in self._monitors:
+            monitor.close(linger=0)
         self._context.term()
 
     def _hear(self, now: float) -> bool:
@@ -220,6 +225,8 @@ class Link:
             self._answered_at = now
             if not message.rows:
                 self._ask_after = now + AGAIN_S
+        elif message.id == LIFE_SIGN:
+            self._take_sign(message, now)
         elif message.id >= FIRST_REQUEST:
             self._replies = {message.id: message}  # one is asked at a time
         else:
@@ -228,7 +235,23 @@ class Link:
             self._asked_at, self._ask_after = None, now + AGAIN_S
         return True
 
+    def _take_sign(self, reply: Reply, now: float) -> None:
+        """Take what the other side says of itself: one that acquires nothing has nothing to publish."""
+        self._state = reply.status.state if reply.status is not None else ""
+        waiting = self.joining.acquisition is None or self.joining.ended
+        if reply.status is not None and not reply.status.acquisition and waiting:
+            self.status = reply.status
+            self._heard_at = now
+
+    def _ask_for_sign(self, now: float) -> None:
+        """Ask a side that is silent whether it is there."""
+        if self._control is None or now - max(self._heard_at, self._sign_asked_at) < self._sign_after_s:
+            return
+        if _send(self._control, pack(Request(id=LIFE_SIGN, verb="status"))):
+            self._sign_asked_at = now
+
     def _ask(self, now: float) -> None:
+        self._ask_for_sign(now)
         if now - self._heard_at > QUIET_S and now - self._nudged_at > QUIET_S:
             self._nudged_at = now
             self.joining.nudge()
@@ -287,7 +310,9 @@ class Link:
             raise LocstreamError(
                 f"nothing came from {self.endpoints.stream} for {self.timeout_s:g} s; no end was announced",
                 safe=safe,
-                todo="`locstream status` says whether it still runs; the results file holds what was acquired",
+                todo="`locstream status` says whether it still runs; the results file holds what was acquired"
+                if not self._state
+                else f"{self.endpoints.control} answers ({self._state}): is the way to the stream's port open?",
             )
         if now - self._answered_at > self.timeout_s:
             raise LocstreamError(

@@ -53,7 +53,10 @@ class Stages(msgspec.Struct, frozen=True, kw_only=True):
         Messages of the stream that were dropped before they were sent to anybody, because the publisher was not
         there or too busy; subscribers see the gap in the numbers.
     rejected
-        Messages that could not be understood, by socket: ``control``, ``work``.
+        Messages that could not be understood, by socket: ``control``, ``history``, ``work``.
+    refused
+        Connections and requests of those who may not, by reason, since the program began: ``unknown key``, ``role``,
+        ``mechanism``, ``handshake``, ``request``.
     left_out
         Rows that no results file may hold.
     subscribers
@@ -67,6 +70,7 @@ class Stages(msgspec.Struct, frozen=True, kw_only=True):
     busy_s: dict[str, float] = {}
     deaths: dict[str, int] = {}
     rejected: dict[str, int] = {}
+    refused: dict[str, int] = {}
     camera_restarts: int = 0
     unpublished: int = 0
     left_out: int = 0

@@ -69,6 +69,7 @@ class Dialect(Generic[M]):
     """
 
     def __init__(self, *kinds: type[M]) -> None:
+        self.kinds = kinds
         self._decoder: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(_union(kinds))
 
     def unpack(self, parts: Sequence[Buffer]) -> tuple[M, list[Buffer]]:

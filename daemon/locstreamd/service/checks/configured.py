@@ -16,10 +16,12 @@ from locstreamd.service.checks.camera import (
 from locstreamd.service.checks.disk import check_folder, check_room, check_speed
 from locstreamd.service.checks.extras import check_metrics
 from locstreamd.service.checks.finding import Finding, Level, ok, refused
+from locstreamd.service.checks.keys import check_keys
 from locstreamd.service.checks.memory import check_memory
 from locstreamd.service.checks.sockets import check_ports, check_sockets
 from locstreamd.service.config import Config
 from locstreamd.service.load_config import load_config
+from locstreamd.service.names import folder_of_runs
 
 
 def examine_configured(path: Path | None) -> Iterator[Finding]:
@@ -34,7 +36,8 @@ def examine_configured(path: Path | None) -> Iterator[Finding]:
     yield reading
     sockets, here = check_sockets()
     yield sockets
-    yield from check_ports({"stream.listen": config.stream.listen, "metrics.listen": config.metrics.listen})
+    yield from check_ports(config.addresses)
+    yield check_keys(config)
     yield check_metrics(config.metrics.listen)
     yield check_adapters(config.micromanager)
     info = None
@@ -47,7 +50,7 @@ def examine_configured(path: Path | None) -> Iterator[Finding]:
             if config.micromanager is not None:
                 yield check_buffer(config.micromanager, demand_of(info))
     yield check_memory(config)
-    folder, recorded = config.acquisition.folder, config.acquisition.record_stack
+    folder, recorded = folder_of_runs(config.acquisition.folder), config.acquisition.record_stack
     writable = check_folder(folder)
     yield writable
     if writable.level is not Level.PROBLEM:

@@ -6,6 +6,7 @@ import os
 
 import psutil
 
+from locstreamd.fit.dispatch import UNDER_WAY_BYTES
 from locstreamd.record.micromanager import MB as MIB
 from locstreamd.record.micromanager import affordable_mb
 from locstreamd.service.checks.finding import Finding, ok, problem, warning
@@ -37,13 +38,16 @@ def check_memory(config: Config) -> Finding:
 
 def bounds_mb(config: Config, total_bytes: int) -> dict[str, float]:
     """Return what each part of an acquisition takes at the most, MB, by its name."""
-    workers = config.workers.count or max(1, (os.cpu_count() or 2) - 1)
+    own = config.workers.count or max(1, (os.cpu_count() or 2) - 1)
+    workers = own if config.workers.local else 0
     bounds = {
         "to disk": float(config.results.recorder_mb),
         "to fit": float(config.workers.backlog_mb),
         "workers": float(workers * WORKER_MB),
         "rest": float(OWN_MB),
     }
+    if config.workers.listen:
+        bounds["on the way to workers"] = UNDER_WAY_BYTES / MB
     if config.micromanager is not None:
         buffer = affordable_mb(config.micromanager.buffer_mb, total_bytes) * MIB / MB
         return {"camera": buffer, **bounds}

@@ -48,7 +48,7 @@ def check_port(setting: str, address: str) -> Finding:
     try:
         with socket.socket(family, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port in TIME_WAIT is free
-            probe.bind((parts["host"], int(parts["port"])))
+            probe.bind(("" if parts["host"] == "*" else parts["host"], int(parts["port"])))
     except (OSError, OverflowError) as error:
         if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
             why = "another program listens there (a locstream that runs already?)"
