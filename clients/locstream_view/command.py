@@ -12,6 +12,7 @@ from locstream.errors import LocstreamError
 from locstream.stream.keys import read_client_keys
 from locstream_view.following.target import LiveTarget, target_of
 from locstream_view.model.model import KEEP_ROWS
+from locstream_view.window.opengl import Trial
 
 NEEDED = ("PySide6",)
 
@@ -24,7 +25,8 @@ def command(arguments: Sequence[str]) -> int:
         nargs="?",
         default="",
         metavar="NAME | ENDPOINT | FILE",
-        help="an acquisition by its name, the address of a stream (tcp://…), a results file or the folder of a run "
+        help="an acquisition by its name, the address of a stream (tcp://…), a results file or the folder of a run, "
+        "omero:Image:12 for the localizations attached to an image in OMERO "
         "(default: the newest acquisition on this computer, or the next one)",
     )
     parser.add_argument(
@@ -38,7 +40,13 @@ def command(arguments: Sequence[str]) -> int:
         "--after", type=float, default=5.0, metavar="S", help="how long the screenshot waits, s (%(default)g)"
     )
     parser.add_argument("--size", default="1280x800", metavar="WxH", help="of the window, px (%(default)s)")
-    parser.add_argument("--gl", action="store_true", help="draw with OpenGL, through vispy; the picture is the same")
+    parser.add_argument(
+        "--gl",
+        choices=("auto", "on", "off"),
+        default="auto",
+        help="draw through OpenGL, by vispy: where a graphics card does it (auto), in software too (on), not (off); "
+        "the picture is the same",
+    )
     parser.add_argument(
         "--keep-rows",
         type=int,
@@ -57,6 +65,7 @@ def command(arguments: Sequence[str]) -> int:
             f"the window needs {', '.join(missing)}, which is not installed",
             todo="pip install 'locstream[viewer]'; `locstream tail` and `locstream status` need no window",
         )
+    trial = Trial() if given.gl != "off" else None  # meanwhile the libraries of the window are loaded
     from locstream_view.window.application import Options, show  # only now: it needs Qt
 
     options = Options(
@@ -67,7 +76,7 @@ def command(arguments: Sequence[str]) -> int:
         gl=given.gl,
         keep_rows=given.keep_rows,
     )
-    return show(target, options)
+    return show(target, options, trial)
 
 
 def _size(text: str) -> tuple[int, int]:

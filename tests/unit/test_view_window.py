@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
+import tifffile
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")  # xcb, under Xvfb, does as well
 
@@ -17,22 +18,32 @@ pytest.importorskip("PySide6.QtWidgets", reason="the window needs PySide6 and it
 pytest.importorskip("pytestqt", reason="input events are made by pytest-qt")
 
 from PySide6.QtCore import QPoint, QPointF, QSettings, Qt
-from PySide6.QtGui import QWheelEvent
+from PySide6.QtGui import QImage, QWheelEvent
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
+from shiboken6 import isValid
 
-from locstream.localizations import empty
+from locstream.bundle.files import RunFiles
+from locstream.errors import LocstreamError
+from locstream.localizations import LOCALIZATION_3D, empty
+from locstream.results.file import ResultsWriter
+from locstream.results.header import ResultsHeader
 from locstream.results.ledger import LedgerSnapshot
-from locstream.stream.messages import Hello, Status
+from locstream.stacks.live import LiveStackWriter
+from locstream.stream.keys import ClientKeys, KeyPair
+from locstream.stream.link import Endpoints
+from locstream.stream.messages import Hello, Status, own_fields
 from locstream_view.following.follower import Follower
 from locstream_view.following.frame_watch import FrameWatch, WatchedFrame
 from locstream_view.following.seen import Seen
-from locstream_view.following.target import LiveTarget
+from locstream_view.following.target import FileTarget, LiveTarget, Target
 from locstream_view.model.saved import ViewFiles, read_settings
+from locstream_view.model.saved_frame import save_frame
 from locstream_view.model.settings import ViewSettings
 from locstream_view.window.raw_panel import CAPTION, RawPanel
 from locstream_view.window.remembered import Remembered
 from locstream_view.window.shortcuts import SHORTCUTS, help_text
+from locstream_view.window.steering import control
 from locstream_view.window.texts import empty_text
 from locstream_view.window.window import ViewWindow
 from small_publisher import SmallPublisher
@@ -40,6 +51,8 @@ from small_publisher import SmallPublisher
 HELLO = Hello(
     acquisition="a" * 32, seq=0, name="run-7", software="test", width=64, height=48, pixel_size_nm=100.0, started_s=0.0
 )
+THROUGH_OPENGL = os.environ.get("LOCSTREAM_TEST_OPENGL") == "yes"
+"""The same tests through OpenGL: tests/system/test_view_on_a_screen.py runs them so."""
 SPOT_NM = (1_000.0, 3_000.0)
 """Column 10, row 30: left of the middle and below it."""
 
@@ -88,15 +101,15 @@ def window(qtbot: QtBot, tmp_path: Path, microscope: Microscope) -> Iterator[Vie
     follower = Follower(LiveTarget(endpoint=f"ipc://{tmp_path}/s"))
     frames = FrameWatch(lambda: follower.seen)
     store = QSettings(str(tmp_path / "view.ini"), QSettings.Format.IniFormat)
-    found = ViewWindow(follower, frames, ViewSettings(), Remembered(store))
+    found = ViewWindow(follower, frames, ViewSettings(), Remembered(store), gl=THROUGH_OPENGL)
     found.resize(1_000, 700)
     follower.start()
     frames.start()
     with qtbot.waitExposed(found):
         found.show()
     yield found
-    found.close()
-    found.deleteLater()
+    if isValid(found):
+        found.close()
 
 
 def turning(qtbot: QtBot, microscope: Microscope, condition: Callable[[], bool]) -> None:
@@ -277,6 +290,17 @@ def test_saved_view_shows_the_same_part_again(qtbot: QtBot, watching: ViewWindow
     qtbot.waitUntil(lambda: "exists already" in watching.strip.text(), timeout=20_000)
 
 
+def test_the_copy_is_the_saved_picture(qtbot: QtBot, watching: ViewWindow, tmp_path: Path) -> None:
+    activate(qtbot, watching)
+    qtbot.keyClick(watching, Qt.Key.Key_C, Qt.KeyboardModifier.ControlModifier)
+    copy = QApplication.clipboard().image().convertToFormat(QImage.Format.Format_RGB888)
+    files = ViewFiles(tmp_path / "mine")
+    watching.save(files.stem)
+    qtbot.waitUntil(lambda: "saved mine_view.png" in watching.statusBar().currentMessage(), timeout=60_000)
+    assert copy.size().width() > 100
+    assert copy == QImage(str(files.png)).convertToFormat(QImage.Format.Format_RGB888)
+
+
 def test_a_fault_is_loud_and_says_what_to_do(qtbot: QtBot, watching: ViewWindow, microscope: Microscope) -> None:
     assert not watching.strip.isVisible()
     microscope.status(ledger=LedgerSnapshot(acquired=10, fitted=10, camera_dropped=3))
@@ -320,6 +344,94 @@ def test_stop_asks_twice_and_is_not_offered_from_afar(qtbot: QtBot, watching: Vi
     assert "nobody here" in watching._answer.what
 
 
+@pytest.fixture
+def recorded(tmp_path: Path) -> Iterator[Hello]:
+    """Return an acquisition whose files grow on this computer: a frame with its number in pixel (0, 0)."""
+    files = RunFiles(tmp_path / "run", "run-7")
+    files.folder.mkdir()
+    header = ResultsHeader(
+        acquisition_id=HELLO.acquisition, name="run-7", height=48, width=64, pixel_size_nm=100.0, started_s=0.0
+    )
+    with LiveStackWriter(files.live_stack, 48, 64) as stack:
+        for number in range(10):
+            image = np.full((48, 64), 100, np.uint16)
+            image[0, 0] = number
+            stack.append(image, number, 1.0)
+        writer = ResultsWriter(files.live_results, header)
+        yield msgspec.structs.replace(HELLO, folder=str(files.folder))
+        writer.close()
+
+
+def test_snap_saves_the_frame_in_view(
+    qtbot: QtBot, window: ViewWindow, microscope: Microscope, recorded: Hello, tmp_path: Path
+) -> None:
+    assert not window.controls.snap.isEnabled()
+    assert window.controls.snap.toolTip() == "no camera frame is in view"
+    microscope.begin(recorded)
+    turning(qtbot, microscope, lambda: window.model is not None)
+    microscope.spots(100)
+    microscope.status()
+    turning(qtbot, microscope, window.controls.snap.isEnabled)
+    turning(qtbot, microscope, lambda: window._frames.frame is not None and window._frames.frame.number == 9)
+    qtbot.mouseClick(window.controls.snap, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: "saved camera frame 9" in window.statusBar().currentMessage(), timeout=60_000)
+    with tifffile.TiffFile(tmp_path / "run" / "run-7_frame-000009.ome.tif") as tiff:
+        image, ome = tiff.asarray(), tiff.ome_metadata or ""
+    assert (image.dtype, image.shape, image[0, 0], image[0, 1]) == (np.uint16, (48, 64), 9, 100)
+    assert 'PhysicalSizeX="0.1"' in ome
+    assert 'PhysicalSizeXUnit="µm"' in ome
+    activate(qtbot, window)
+    qtbot.keyClick(window, Qt.Key.Key_S)
+    qtbot.waitUntil(lambda: "exists already" in window.strip.text(), timeout=60_000)
+
+
+def test_a_frame_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    with pytest.raises(LocstreamError, match=r"frame 3 could not be written to .*nowhere"):
+        save_frame(tmp_path / "nowhere" / "x.ome.tif", np.zeros((4, 5), np.uint16), 3, 100.0, "run")
+
+
+def test_depth_has_its_plot_where_there_is_depth(qtbot: QtBot, window: ViewWindow, microscope: Microscope) -> None:
+    microscope.begin()
+    turning(qtbot, microscope, lambda: window.model is not None)
+    assert not window.side.plots["z_nm"].isVisible()
+    assert not window.filters.fields["z_nm"][0].isEnabled()
+    rows = np.zeros(100, LOCALIZATION_3D)
+    rows["x_nm"], rows["y_nm"] = SPOT_NM
+    rows["z_nm"] = np.arange(100) - 40
+    microscope.publisher.end("complete", 10, "")
+    deep = msgspec.structs.replace(HELLO, acquisition="d" * 32, name="deep", fields=own_fields(depth=True))
+    microscope.begin(deep)
+    turning(qtbot, microscope, lambda: window.model is not None and window.model.has_depth)
+    microscope.publisher.batch(rows, 0, 9)
+    turning(qtbot, microscope, lambda: window.side.plots["z_nm"].value == "9.5 nm")
+    assert window.side.plots["z_nm"].isVisible()
+    qtbot.keyClicks(window.filters.fields["z_nm"][0], "20")
+    model = window.model
+    assert model is not None
+    turning(qtbot, microscope, lambda: model.counted.shown == 40)
+
+
+@pytest.mark.parametrize(
+    ("seen", "target", "line", "tip"),
+    [
+        (Seen("file", "x"), FileTarget(Path("x")), "a file is shown", "nothing is acquired"),
+        (Seen("waiting", "x"), LiveTarget(), "–", "nothing is being acquired"),
+        (Seen("following", "x", endpoints=Endpoints("tcp://m:1")), LiveTarget(), "watching only", "its own computer"),
+        (Seen("following", "x", endpoints=Endpoints("ipc://s", "ipc://c")), LiveTarget(), "Stop, from here", "ends"),
+        (
+            Seen("following", "x", endpoints=Endpoints("tcp://m:1", "tcp://m:3")),
+            LiveTarget(endpoint="tcp://m:1", keys=ClientKeys("office", KeyPair("p", "s"), "server")),
+            "Stop, as office",
+            "role control",
+        ),
+    ],
+)
+def test_who_is_in_control_is_said(seen: Seen, target: Target, line: str, tip: str) -> None:
+    number = control(seen, target)
+    assert (number.label, number.text) == ("Control", line)
+    assert tip in number.tip
+
+
 def test_colours_are_remembered_and_filters_are_not(qtbot: QtBot, watching: ViewWindow, tmp_path: Path) -> None:
     watching.controls.colormap.setCurrentText("viridis")
     qtbot.keyClicks(watching.filters.fields["photons"][0], "500")
@@ -340,12 +452,12 @@ def test_what_is_remembered_may_be_of_another_version(tmp_path: Path) -> None:
 
 def test_every_control_has_a_tooltip_and_every_key_is_listed(window: ViewWindow) -> None:
     controls = window.controls
-    for control in (
-        controls.start, controls.stop, controls.colour_by, controls.colormap, controls.drawing, controls.pixel,
-        controls.percentile, controls.lock, controls.gamma, controls.filters, controls.save, controls.help,
-        *(field for pair in window.filters.fields.values() for field in pair),
+    for widget in (
+        controls.start, controls.stop, controls.snap, controls.colour_by, controls.colormap, controls.drawing,
+        controls.pixel, controls.percentile, controls.lock, controls.gamma, controls.filters, controls.save,
+        controls.help, *(field for pair in window.filters.fields.values() for field in pair),
     ):  # fmt: skip
-        assert len(control.toolTip()) > 10
+        assert len(widget.toolTip()) > 10
     for key, what in SHORTCUTS:
         assert key in help_text()
         assert what in help_text()

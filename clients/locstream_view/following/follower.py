@@ -122,7 +122,7 @@ class Follower(threading.Thread):
             while not self._ending.is_set():
                 poller.poll(int(1000 * POLL_S))
                 link.turn()
-                if not self._take(link, found) or self._gone(target, found):
+                if not self._take(link, found) or self._gone(link, target, found):
                     return
                 if endpoints.history is not None and self._waits_in_vain(link):
                     self._history_failed = True
@@ -135,6 +135,9 @@ class Follower(threading.Thread):
             self._heard_at = time.monotonic()
             match link.events.popleft():
                 case Began(hello=hello) if hello is not None:
+                    if self._history_failed and self._is_another(hello):
+                        self._history_failed = False  # of this one it may well be had
+                        return False
                     self._begin(hello, found)
                 case Began():
                     return False  # who subscribes anew is greeted, and told what this is
@@ -151,6 +154,10 @@ class Follower(threading.Thread):
         if link.status is not None and link.status is not self.seen.status:
             self._take_status(link.status)
         return True
+
+    def _is_another(self, hello: Hello) -> bool:
+        """Return whether an acquisition is not the one that was followed before."""
+        return self.seen.hello is not None and self.seen.hello.acquisition != hello.acquisition
 
     def _take_status(self, status: Status) -> None:
         hello = self.seen.hello
@@ -172,16 +179,20 @@ class Follower(threading.Thread):
         """Return whether rows are being published and none comes, because the history does not give those before."""
         if link.status is None or self._rows is None or link.status.localizations <= self._rows.next_row:
             self._rows_at = time.monotonic()
-        return time.monotonic() - self._rows_at > HISTORY_S
+        now = time.monotonic()
+        return now - self._rows_at > HISTORY_S and now - self._heard_at < SILENT_S  # it lives, and gives none
 
-    def _gone(self, target: LiveTarget, found: Found) -> bool:
+    def _gone(self, link: Link, target: LiveTarget, found: Found) -> bool:
         """Note a silence; return whether to look for the stream anew."""
         silent_s = time.monotonic() - self._heard_at
         if silent_s < SILENT_S:
             return False
         if self.seen.phase in ("following", "silent"):
             self.seen = replace(self.seen, phase="silent", silent_s=silent_s)
-        return target.look() != found
+        # One that was killed said no end: the link waits for its last rows, while the next is under way already.
+        heard, hello = link.status, self.seen.hello
+        another = heard is not None and hello is not None and heard.acquisition not in ("", hello.acquisition)
+        return another or target.look() != found
 
     def _idle(self) -> None:
         """Nothing to follow: keep the picture up to date with its filters, and look again soon."""

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from locstream.errors import LocstreamError
 from locstream.stacks.source import Image
-from locstream_view.following.raw_frames import RawFrames, why_no_frames
+from locstream_view.following.raw_frames import FramesOfRun, open_frames
 from locstream_view.following.seen import Seen
 
 EVERY_S = 0.5
@@ -52,7 +52,7 @@ class FrameWatch(threading.Thread):
         self.why = ""
         self._seen = seen
         self._ending = threading.Event()
-        self._raw: RawFrames | None = None
+        self._raw: FramesOfRun | None = None
         self._of: object = None
 
     def run(self) -> None:
@@ -79,10 +79,10 @@ class FrameWatch(threading.Thread):
         if seen.model is None:
             self.why = ""
             return
-        self.why = why_no_frames(seen.files)
-        if self.why or seen.files is None or seen.model.last_frame < 0:
+        if self._raw is None:
+            self._raw, self.why = open_frames(seen.files)
+        if self._raw is None or seen.model.last_frame < 0:
             return
-        self._raw = self._raw or RawFrames(seen.files)
         frame = self._raw.newest(seen.model.last_frame)
         if frame is not None and (self.frame is None or frame.number != self.frame.number):
             found = seen.model.of_frame(frame.number)

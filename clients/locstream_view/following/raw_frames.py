@@ -1,17 +1,104 @@
-"""The newest camera frame from the growing raw stack: found by following the chain of pages from where it ended."""
+"""Camera frames of a run: from the raw stack that it records, or from the stack that it replays."""
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
 from locstream.bundle.files import RunFiles
-from locstream.errors import StackError
+from locstream.errors import ResultsError, StackError
+from locstream.results.reader import ResultsReader
 from locstream.stacks.frames_in_file import PIXEL_TYPES, ReadOnlyFile
 from locstream.stacks.live_page import FRAME_NUMBER, HEADER, complete_pages
-from locstream.stacks.source import Frame, Image
+from locstream.stacks.open import open_stack
+from locstream.stacks.source import STACK_FILE, Frame, Image, Stack
 from locstream.stacks.tiff_structure import Ifd, TiffStructure
 
 
-class RawFrames:
-    """Reads single frames of a raw stack of locstream, also while it grows; use it from one thread.
+class FramesOfRun(Protocol):
+    """Frames that were taken already; used from one thread."""
+
+    def newest(self, upto: int) -> Frame | None:
+        """Return the newest complete frame whose number is at most `upto`; None where there is none.
+
+        Raises
+        ------
+        StackError
+            The stack cannot be read.
+        """
+
+    def close(self) -> None:
+        """Close the file. Safe to call twice."""
+
+
+class Opened(NamedTuple):
+    """The frames of a run; or None, and why there are none to be shown."""
+
+    frames: FramesOfRun | None
+    why: str
+
+
+def open_frames(files: RunFiles | None) -> Opened:
+    """Return the camera frames of a run.
+
+    Parameters
+    ----------
+    files
+        Its files; None where they are on another computer.
+
+    Raises
+    ------
+    StackError
+        It replays a stack that cannot be opened.
+    """
+    if files is None:
+        return Opened(None, "camera frames: not available here; they are on the acquiring computer")
+    if files.live_stack.exists() or files.stack.exists():
+        return Opened(RecordedFrames(files), "")
+    replayed = _replayed_stack(files)
+    if replayed is None:
+        return Opened(None, "camera frames: no raw stack beside the results (recording is off)")
+    if not replayed.exists():
+        return Opened(None, f"camera frames: the stack that was replayed is not there any more ({replayed})")
+    return Opened(ReplayedFrames(open_stack(replayed)), "")
+
+
+def _replayed_stack(files: RunFiles) -> Path | None:
+    """Return the stack that a run replays, as its results say; None where it does not."""
+    for path in (files.live_results, files.results):
+        try:
+            with ResultsReader(path) as reader:
+                stack = reader.header.source.get(STACK_FILE)
+        except ResultsError:
+            continue  # not there under this name, or just being renamed
+        return Path(stack) if stack else None
+    return None
+
+
+class ReplayedFrames:
+    """Frames of the stack that is replayed: its n-th is frame n.
+
+    Parameters
+    ----------
+    stack
+        Belongs to this from now on.
+    """
+
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
+
+    def newest(self, upto: int) -> Frame | None:
+        """See `FramesOfRun`."""
+        number = min(upto, len(self._stack) - 1)
+        return Frame(number, 0.0, self._stack.read(number)) if number >= 0 else None
+
+    def close(self) -> None:
+        """Close the stack. Safe to call twice."""
+        self._stack.close()
+
+
+class RecordedFrames:
+    """Frames of a raw stack of locstream, also while it grows: found by following the chain of pages from its end.
 
     Parameters
     ----------
@@ -26,7 +113,7 @@ class RawFrames:
         self._number = -1
 
     def newest(self, upto: int) -> Frame | None:
-        """Return the newest complete frame whose number is at most `upto`; None where there is none.
+        """See `FramesOfRun`.
 
         Raises
         ------
@@ -71,12 +158,3 @@ class RawFrames:
         if self._file is not None:
             self._file.close()
             self._file = None
-
-
-def why_no_frames(files: RunFiles | None) -> str:
-    """Return why there is no camera frame to be shown; "" where there should be one."""
-    if files is None:
-        return "camera frames: not available here; they are on the acquiring computer"
-    if not files.live_stack.exists() and not files.stack.exists():
-        return "camera frames: no raw stack beside the results (recording is off, or a stack is replayed)"
-    return ""

@@ -8,11 +8,15 @@ from typing import NamedTuple
 
 from locstream.bundle.files import RunFiles
 from locstream.errors import LocstreamError
+from locstream.stream.client import endpoints
 from locstream.stream.keys import ClientKeys
 from locstream.stream.link import Endpoints
 from locstream.stream.runtime import Connection, running
+from locstream.upload.settings import default_settings_file
 
 SERVICE = "serve"
+OMERO = "omero:"
+"""Begins the name of an image in OMERO."""
 
 
 def endpoints_of(connection: Connection) -> Endpoints:
@@ -67,7 +71,8 @@ class LiveTarget:
     def look(self) -> Found | None:
         """Return where the stream is that is wanted; None where nothing of that name runs now."""
         if self.endpoint:
-            return Found(Endpoints(self.endpoint, self.control, self.history or self.control))
+            guarded = self.keys is not None
+            return Found(endpoints(self.endpoint, self.control, self.history, guarded=guarded))
         for connection in running():
             if self.wanted in ("", connection.name, connection.acquisition):
                 return Found(endpoints_of(connection), connection.acquisition)
@@ -91,13 +96,16 @@ def target_of(text: str) -> Target:
     ----------
     text
         "" for the newest acquisition here; an endpoint such as ``tcp://microscope:5555``; a results file, or the
-        folder of a run; else the name of an acquisition, which may begin later.
+        folder of a run; ``omero:Image:12`` for the localizations attached to an image in OMERO; else the name of an
+        acquisition, which may begin later.
 
     Raises
     ------
     LocstreamError
         A path was meant, and there is no results file.
     """
+    if text.startswith(OMERO):
+        return FileTarget(_from_omero(text.removeprefix(OMERO)))
     if "://" in text:
         return LiveTarget(endpoint=text)
     path = Path(text)
@@ -108,6 +116,19 @@ def target_of(text: str) -> Target:
             raise LocstreamError(f"there is no file {path}", todo="check the name; a results file ends in _locs.hdf5")
         return FileTarget(path)
     return LiveTarget(wanted=text)
+
+
+def _from_omero(image: str) -> Path:
+    from locstream.omero.command import settings_of
+    from locstream.omero.fetch import image_number, localizations_of
+    from locstream.omero.filer import open_working_session
+
+    number = image_number(image)
+    session = open_working_session(settings_of(default_settings_file()))
+    try:
+        return localizations_of(session.server, number)
+    finally:
+        session.close()
 
 
 def _results_in(folder: Path) -> Path:

@@ -15,16 +15,17 @@ from locstream.rendering.grid import Grid, Picture, Tally
 from locstream_view.model.settings import Window
 
 DEFAULT_PIXEL_NM = 20.0
-FINEST_HALVINGS = 1
-"""The finest level is 10 nm, where it fits into `BASE_PIXELS`; beyond, rows are drawn one by one."""
-BASE_PIXELS = 2**25
-"""Most pixels of the finest level: 128 MB, and a third more for all others."""
+FINEST_PIXEL_NM = 10.0
+FINEST_PIXELS = 2**25
+"""The finest level is 10 nm where it has no more pixels than this (128 MB); beyond, rows are drawn one by one."""
+BASE_PIXELS = 2**27
+"""Most pixels of the finest level at all: 512 MB, and a third more for all others; memory is taken as it is filled."""
 COARSEST_SIDE = 256
 """No level is made below this, px."""
 
 
 class CountPyramid:
-    """Counts over the camera's field of view, at pixels of 10, 20, 40 … nm, doubling.
+    """Counts over the camera's field of view, at pixels of 10, 20, 40 … nm, doubling; for a large one from 20 nm on.
 
     Parameters
     ----------
@@ -43,8 +44,10 @@ class CountPyramid:
 
     def __init__(self, width_px: int, height_px: int, pixel_size_nm: float, *, weighted: bool = False) -> None:
         width_nm, height_nm = width_px * pixel_size_nm, height_px * pixel_size_nm
-        bin_nm = DEFAULT_PIXEL_NM / 2**FINEST_HALVINGS
-        while _bins(width_nm, bin_nm) * _bins(height_nm, bin_nm) > BASE_PIXELS:
+        bin_nm = FINEST_PIXEL_NM
+        if _pixels(width_nm, height_nm, bin_nm) > FINEST_PIXELS:
+            bin_nm = DEFAULT_PIXEL_NM
+        while _pixels(width_nm, height_nm, bin_nm) > BASE_PIXELS:
             bin_nm *= 2
         edge_nm = -0.5 * pixel_size_nm
         self.levels: list[Grid] = []
@@ -119,6 +122,10 @@ class CountPyramid:
             np.divide(sums, counts, out=means, where=counts > 0)
         left_nm, top_nm = grid.left_nm + left * grid.bin_nm, grid.top_nm + top * grid.bin_nm
         return counts, means, Grid(bottom - top, right - left, grid.bin_nm, left_nm, top_nm)
+
+
+def _pixels(width_nm: float, height_nm: float, bin_nm: float) -> int:
+    return _bins(width_nm, bin_nm) * _bins(height_nm, bin_nm)
 
 
 def _bins(length_nm: float, bin_nm: float) -> int:

@@ -18,6 +18,7 @@ from locstream_view.following.target import Target
 from locstream_view.model.model import ViewModel
 from locstream_view.model.saved import read_settings
 from locstream_view.model.settings import ViewSettings
+from locstream_view.window.opengl import Choice, Trial, way_to_the_screen
 from locstream_view.window.remembered import Remembered
 from locstream_view.window.style import dress
 from locstream_view.window.window import ViewWindow
@@ -38,7 +39,7 @@ class Options:
     size
         Of the window, px.
     gl
-        Draw with OpenGL where there is some.
+        Whether the picture goes through OpenGL, see `way_to_the_screen`.
     keep_rows
         Localizations that stay in memory.
     """
@@ -47,17 +48,24 @@ class Options:
     screenshot: Path | None
     after_s: float
     size: tuple[int, int]
-    gl: bool
+    gl: Choice
     keep_rows: int
 
 
-def show(target: Target, options: Options) -> int:
+def show(target: Target, options: Options, trial: Trial | None = None) -> int:
     """Show a window until it is closed; return the exit status.
+
+    Parameters
+    ----------
+    target, options
+        What, and how.
+    trial
+        Of OpenGL, begun before; None to begin it where it is needed.
 
     Raises
     ------
     LocstreamError
-        The saved view cannot be read.
+        The saved view cannot be read, or the OpenGL that was asked for does not work.
     """
     remembered = Remembered() if options.screenshot is None else None  # a picture depends on nothing before it
     settings = remembered.settings if remembered is not None else ViewSettings()
@@ -65,6 +73,7 @@ def show(target: Target, options: Options) -> int:
         settings = read_settings(options.settings)
     if options.screenshot is not None and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")  # no screen, none needed
+    way = way_to_the_screen(options.gl, trial)
     qInstallMessageHandler(_log_qt)
     application = QApplication.instance() or QApplication(sys.argv[:1])
     assert isinstance(application, QApplication)
@@ -75,7 +84,8 @@ def show(target: Target, options: Options) -> int:
 
     follower = Follower(target, options.keep_rows, prepare)
     frames = FrameWatch(lambda: follower.seen)
-    window = ViewWindow(follower, frames, settings, remembered, gl=options.gl)
+    window = ViewWindow(follower, frames, settings, remembered, gl=way.gl)
+    window.how.setToolTip(f"{window.how.toolTip()}; {way.words}")
     window.resize(*options.size)
     if remembered is not None and remembered.geometry is not None:
         window.restoreGeometry(remembered.geometry)

@@ -42,6 +42,7 @@ class Canvas(QWidget):
         self._whole = True
         self._last: QPointF | None = None
         self._corner: tuple[float, float] | None = None
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)  # where it is a window of its own, see `GlSurface`
         self.setMouseTracking(True)
         self.setMinimumSize(320, 240)
         self.setCursor(Qt.CursorShape.CrossCursor)

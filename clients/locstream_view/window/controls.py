@@ -12,7 +12,8 @@ from locstream_view.model.settings import ViewSettings
 COLORMAPS = ("hot", "magma", "viridis", "gray", "cyan", "magenta")
 SAFE = "magma, viridis and gray are even and safe for colour-blind eyes"
 SURE_MS = 3_000
-NUMBER_PX = 82
+NUMBER_PX = 76
+SNAP = "save the camera frame in view, as the camera gave it: 16-bit OME-TIFF beside the run (S)"
 
 
 class Controls(QToolBar):
@@ -24,7 +25,7 @@ class Controls(QToolBar):
         `ViewSettings`.
     locked
         Contrast is to be held, or set free.
-    started, stopped, saved, asked, filtering
+    started, stopped, snapped, saved, asked, filtering
         Buttons; `filtering` with whether the filters are to be seen.
     """
 
@@ -32,6 +33,7 @@ class Controls(QToolBar):
     locked = Signal(bool)
     started = Signal()
     stopped = Signal()
+    snapped = Signal()
     saved = Signal()
     asked = Signal()
     filtering = Signal(bool)
@@ -44,17 +46,19 @@ class Controls(QToolBar):
         self.start = self._button("Start", "have the service of this computer begin an acquisition", self.started)
         self.stop = self._button("Stop", "stop the camera; what was taken is still fitted (asks twice)")
         self.stop.clicked.connect(self._stop_clicked)
+        self.snap = self._button("Snap", SNAP, self.snapped)
         self.addSeparator()
         self.colour_by = self._choice(
-            "Colour", ("density", "time", "depth"), "what the colour says: how many, when, how deep"
+            "Colour", ("density", "time", "depth"), 76, "what the colour says: how many, when, how deep"
         )
-        self.colormap = self._choice("Map", COLORMAPS, f"colours of the density (M): {SAFE}")
+        self.colormap = self._choice("Map", COLORMAPS, 82, f"colours of the density (M): {SAFE}")
         self.drawing = self._choice(
             "Draw",
             ("auto", "counts", "gaussians"),
+            90,
             "counts per pixel, Gaussians as wide as each precision, or by the zoom (G)",
         )
-        self.pixel = self._choice("Pixel", (), "pixel of the picture where counts are drawn, nm")
+        self.pixel = self._choice("Pixel", (), 72, "pixel of the picture where counts are drawn, nm")
         self.percentile = self._number(
             "Contrast", 50, 100, 0.1, 2, " %", "percentile of the filled pixels that is shown brightest"
         )
@@ -78,8 +82,9 @@ class Controls(QToolBar):
         self.addWidget(button)
         return button
 
-    def _choice(self, label: str, choices: tuple[str, ...], tip: str) -> QComboBox:
+    def _choice(self, label: str, choices: tuple[str, ...], width: int, tip: str) -> QComboBox:
         box = QComboBox()
+        box.setFixedWidth(width)
         box.addItems(choices)
         box.setToolTip(tip)
         box.currentIndexChanged.connect(self._emit)
@@ -162,11 +167,12 @@ class Controls(QToolBar):
             self.stop.setText("Stop")
             self.stopped.emit()
 
-    def permit(self, *, start: str, stop: str) -> None:
-        """Enable start and stop, or say in their tooltips why not."""
+    def permit(self, *, start: str, stop: str, snap: str) -> None:
+        """Enable start, stop and snap, or say in their tooltips why not."""
         for button, why, tip in (
             (self.start, start, "have the service of this computer begin an acquisition"),
             (self.stop, stop, "stop the camera; what was taken is still fitted (asks twice)"),
+            (self.snap, snap, SNAP),
         ):
             button.setEnabled(not why)
             button.setToolTip(why or tip)

@@ -17,6 +17,8 @@ SHORTCUTS = (
     ("L", "lock the contrast"),
     ("F", "filters"),
     ("Ctrl+0", "show everything: take all filters away"),
+    ("S", "snap: save the camera frame in view"),
+    ("Ctrl+C", "copy the picture, with scale bar and legend"),
     ("Ctrl+S", "save the view: PNG, OME-TIFF, table, settings"),
     ("F11", "full screen"),
     ("?", "this list"),

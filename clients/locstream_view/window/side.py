@@ -20,6 +20,7 @@ PLOTTED = (
     ("precision_nm", "Precision", "nm"),
     ("background", "Background", "ph/px"),
     ("sigma_nm", "Sigma", "nm"),
+    ("z_nm", "Depth z", "nm"),
 )
 
 
@@ -53,7 +54,9 @@ class Side(QWidget):
                 f"{title.lower()} of the latest localizations that pass the filters; orange: the median, top right"
             )
             self.plots[name] = plot
-            grid.addWidget(plot, number // 2, number % 2)
+            across = 2 if name == "z_nm" else 1
+            grid.addWidget(plot, number // 2, number % 2, 1, across)
+        self.plots["z_nm"].hide()
         column.addLayout(grid)
         self.raw = RawPanel()
         column.addWidget(self.raw, 1)
@@ -79,5 +82,8 @@ class Side(QWidget):
         """Show curve and distributions of a model."""
         self.trend.show_trend(model.trend)
         recent = model.recent(filters)
+        self.plots["z_nm"].setVisible(model.has_depth)
         for name, plot in self.plots.items():
+            if name == "z_nm" and not model.has_depth:
+                continue
             plot.show_values(distribution(recent, name), filters.range_of(name))

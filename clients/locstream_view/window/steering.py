@@ -12,6 +12,7 @@ from locstream.stream.client import Client
 from locstream.stream.keys import ClientKeys
 from locstream.stream.link import Endpoints
 from locstream.stream.runtime import running
+from locstream_view.following.numbers import Number
 from locstream_view.following.seen import Seen
 from locstream_view.following.target import SERVICE, FileTarget, Target, endpoints_of
 
@@ -75,6 +76,20 @@ def may_start(seen: Seen, target: Target) -> str:
     if _service(target) is None:
         return "nobody to be asked: no service runs here (locstream serve CONFIG.toml), and --control was not given"
     return ""
+
+
+def control(seen: Seen, target: Target) -> Number:
+    """Return who steers what is shown, as one line of the numbers."""
+    if isinstance(target, FileTarget):
+        return Number("Control", "a file is shown", "nothing is acquired through this window")
+    if seen.phase != "following":
+        return Number("Control", "–", "nothing is being acquired")
+    if why_not := may_stop(seen):
+        return Number("Control", "watching only", why_not)
+    if target.keys is not None:
+        tip = f"Stop works where {target.keys.name} was given the role control (`locstream keys list` on the server)"
+        return Number("Control", f"Stop, as {target.keys.name}", tip)
+    return Number("Control", "Stop, from here", "Stop here ends the camera; so does whoever started the acquisition")
 
 
 def _service(target: Target) -> Endpoints | None:

@@ -1,20 +1,17 @@
-"""What shows an array of colours at its place in the sample: Qt's own painter, or OpenGL where that is wanted."""
+"""What shows an array of colours at its place in the sample: vispy through OpenGL, or Qt's own painter."""
 
 from __future__ import annotations
 
-import logging
 from typing import Protocol
 
 import numpy as np
 from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QImage, QPainter, QPaintEvent
-from PySide6.QtWidgets import QApplication, QWidget
+from PySide6.QtWidgets import QWidget
 
 from locstream.rendering.colour import Rgb
 from locstream.rendering.grid import Grid
 from locstream_view.model.navigation import Navigation
-
-_log = logging.getLogger(__name__)
 
 
 class Surface(Protocol):
@@ -74,12 +71,9 @@ def target_rect(grid: Grid, where: Navigation) -> QRectF:
 
 
 def make_surface(parent: QWidget, *, gl: bool) -> Surface:
-    """Return a surface: with OpenGL if that is wanted and works here; else Qt's painter."""
-    if gl and QApplication.platformName() in ("xcb", "wayland", "windows", "cocoa"):
-        try:
-            from locstream_view.window.surface_gl import GlSurface
+    """Return a surface: through OpenGL, which must work here (`locstream_view.window.opengl`), or Qt's painter."""
+    if gl:
+        from locstream_view.window.surface_gl import GlSurface  # only now: vispy takes a moment
 
-            return GlSurface(parent)
-        except (ImportError, RuntimeError, OSError) as error:
-            _log.warning("OpenGL does not work here, drawing without it: %s", error)
+        return GlSurface(parent)
     return RasterSurface(parent)

@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from PySide6.QtCore import QTimer
+from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut
-from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QMainWindow, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QApplication, QFileDialog, QHBoxLayout, QLabel, QMainWindow, QVBoxLayout, QWidget
 
 from locstream.rendering.scale_bar import length_label
 from locstream_view.following.follower import Follower
@@ -25,10 +25,10 @@ from locstream_view.window.controls import Controls
 from locstream_view.window.filters_panel import FiltersPanel
 from locstream_view.window.redraw import Redraw
 from locstream_view.window.remembered import Remembered
-from locstream_view.window.saving import Saving
+from locstream_view.window.saving import Saving, copied
 from locstream_view.window.shortcuts import show_help
 from locstream_view.window.side import Side
-from locstream_view.window.steering import Steering, may_start, may_stop
+from locstream_view.window.steering import Steering, control, may_start, may_stop
 from locstream_view.window.strip import Strip
 from locstream_view.window.texts import counts_text, empty_text, region_text
 
@@ -56,7 +56,7 @@ class ViewWindow(QMainWindow):
     remembered
         Where it is kept for the next time; None not to.
     gl
-        Draw with OpenGL where there is some.
+        Draw through OpenGL, which must work here.
     """
 
     def __init__(
@@ -70,6 +70,7 @@ class ViewWindow(QMainWindow):
     ) -> None:
         super().__init__()
         self.setWindowTitle("locstream view")
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)  # see `GlSurface`
         self.settings = settings
         self.model: ViewModel | None = None
         self._follower, self._frames, self._remembered = follower, frames, remembered
@@ -118,6 +119,7 @@ class ViewWindow(QMainWindow):
         self.controls.locked.connect(self._lock)
         self.controls.started.connect(self._steering.start)
         self.controls.stopped.connect(lambda: self._steering.stop(self._follower.seen))
+        self.controls.snapped.connect(self._snap)
         self.controls.saved.connect(self.ask_and_save)
         self.controls.asked.connect(lambda: show_help(self))
         self.controls.filtering.connect(self.filters.setVisible)
@@ -141,6 +143,8 @@ class ViewWindow(QMainWindow):
             "L": self.controls.lock.toggle,
             "F": self.controls.filters.toggle,
             "Ctrl+0": self.filters.everything.click,
+            "S": self.controls.snap.click,
+            "Ctrl+C": self.copy,
             "Ctrl+S": self.ask_and_save,
             "F11": lambda: self.showNormal() if self.isFullScreen() else self.showFullScreen(),
             "?": self.controls.help.click,
@@ -176,14 +180,16 @@ class ViewWindow(QMainWindow):
 
     def _show_numbers(self, seen: Seen) -> None:
         counted = self.model.counted if self.model is not None else Counted()
-        self.side.show_numbers(numbers(seen, counted))
+        self.side.show_numbers([*numbers(seen, counted), control(seen, self._follower.target)])
         if self.model is not None:
             self.side.show_model(self.model, self.settings.filters)
         self.side.raw.show_frame(self._frames.frame, self._frames.why)
         self.filters.counts.setText(counts_text(counted))
         if time.monotonic() >= self._region_at:
             self._show_region(self.canvas.overlay.region)
-        self.controls.permit(start=may_start(seen, self._follower.target), stop=may_stop(seen))
+        target = self._follower.target
+        snap = "" if self._snappable(seen) else "no camera frame is in view"
+        self.controls.permit(start=may_start(seen, target), stop=may_stop(seen), snap=snap)
         self.setWindowTitle(f"{seen.words} – locstream view" if seen.model is not None else "locstream view")
         last = self._remembered.endpoint if self._remembered is not None else ""
         self.canvas.overlay.empty = () if self.model is not None else empty_text(seen, last)
@@ -262,6 +268,23 @@ class ViewWindow(QMainWindow):
         self._show_answer(f"saving {stem.name} …", True)
         name = Path(self._follower.seen.words).name
         self._saving.save(stem, self.model, drawn, self.whole_settings, self.redraw.brightest, name)
+
+    def copy(self) -> None:
+        """Put what is seen on the clipboard."""
+        if self.model is not None and self.redraw.drawn is not None:
+            name = Path(self._follower.seen.words).name
+            image = copied(self.model, self.redraw.drawn, self.whole_settings, self.redraw.brightest, name)
+            QApplication.clipboard().setImage(image)
+            self._show_answer("the picture is on the clipboard", True)
+
+    def _snappable(self, seen: Seen) -> bool:
+        return self._frames.frame is not None and seen.model is not None and seen.files is not None
+
+    def _snap(self) -> None:
+        """Save the camera frame in view."""
+        seen, frame = self._follower.seen, self._frames.frame
+        if frame is not None and seen.model is not None and seen.files is not None:
+            self._saving.snap(frame, seen.model.pixel_size_nm, seen.files)
 
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802  Qt's name
         """Remember, and end the threads."""

@@ -95,7 +95,7 @@ def replay(arguments: Sequence[str]) -> int:
     config = stack_config(given)
     # Opened twice: one is read as the frames come, the other where fitting has fallen behind.
     with closing(open_stack(given.stack)) as again:
-        source = ReplaySource(open_stack(given.stack), given.fps)
+        source = ReplaySource(open_stack(given.stack), given.fps, given.stack)
         return run_plan(Plan(config, source, estimated(again), again.read, given.pixel_size_nm))
 
 
@@ -104,6 +104,11 @@ def add_stack_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "stack", type=Path, metavar="STACK", help="TIFF, OME-TIFF, .dax, Picasso .raw, or a folder of TIFFs"
     )
+    add_fit_arguments(parser)
+
+
+def add_fit_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add how a stack is fitted, and where the files go."""
     parser.add_argument("--pixel-size-nm", type=float, metavar="NM", help="edge of a pixel in the sample, nm")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="folder for the files")
     parser.add_argument("--config", type=Path, metavar="FILE", help="configuration: camera calibration, fit, rendering")

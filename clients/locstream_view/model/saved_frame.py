@@ -1,0 +1,55 @@
+"""One camera frame as a file: what was on the camera at that moment, to measure in or to show."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import tifffile
+
+import locstream
+from locstream.bundle.whole_file import refuse_existing, whole_file
+from locstream.errors import LocstreamError
+from locstream.stacks.source import Image
+
+
+def save_frame(path: Path, image: Image, number: int, pixel_size_nm: float, name: str) -> None:
+    """Write a frame as an OME-TIFF of 16 bits, as the camera gave it; complete or not at all.
+
+    Parameters
+    ----------
+    path
+        Must not exist.
+    image
+        Shape (rows, columns), uint16, ADU; row 0 is the top.
+    number
+        Frame number, from 0.
+    pixel_size_nm
+        Edge of a camera pixel in the sample, nm; stored in µm.
+    name
+        Of the acquisition.
+
+    Raises
+    ------
+    LocstreamError
+        The file exists, or the disk refuses.
+    """
+    refuse_existing(path)
+    size_um = round(pixel_size_nm / 1000, 9)
+    metadata = {
+        "axes": "YX",
+        "Name": f"{name}, frame {number}",
+        "PhysicalSizeX": size_um,
+        "PhysicalSizeXUnit": "µm",
+        "PhysicalSizeY": size_um,
+        "PhysicalSizeYUnit": "µm",
+        "Creator": f"locstream {locstream.__version__}",
+    }
+    try:
+        with whole_file(path) as part, tifffile.TiffWriter(part, ome=True) as tiff:
+            tiff.write(image, photometric="minisblack", metadata=metadata)
+    except OSError as error:
+        raise LocstreamError(
+            f"frame {number:,} could not be written to {path.parent}: {error.strerror or error}",
+            safe="saving a frame changes no other file",
+            todo="make room, or open the window where you may write",
+        ) from error
