@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -38,9 +39,11 @@ class SpawnedRun:
         An empty folder for everything.
     settings
         The configuration, TOML, without ``[acquisition]``.
+    around
+        What runs a command, such as ``ip netns exec NAME``; its arguments are added.
     """
 
-    def __init__(self, folder: Path, settings: str) -> None:
+    def __init__(self, folder: Path, settings: str, around: Sequence[str] = ()) -> None:
         self.folder = folder
         self.files = RunFiles(folder / "data", "run")
         self._runtime = tempfile.TemporaryDirectory(prefix="ls-")  # short, as paths of sockets must be
@@ -48,7 +51,7 @@ class SpawnedRun:
         self._printed = (folder / "printed.txt").open("w+")
         env = {**os.environ, "LOCSTREAM_RUNTIME_DIR": self._runtime.name}
         self.process = subprocess.Popen(
-            [LOCSTREAM, "run", "run.toml"], stdout=self._printed, stderr=self._printed, env=env, cwd=folder
+            [*around, LOCSTREAM, "run", "run.toml"], stdout=self._printed, stderr=self._printed, env=env, cwd=folder
         )
 
     @property

@@ -14,6 +14,7 @@ from llvmlite import binding
 from locstream.errors import LocstreamError
 from locstream.fitting import gaussian
 from locstream.fitting.gaussian import LANES
+from locstream.omero import library
 from locstream.stacks.source import SourceInfo
 from locstream.stream.runtime import Connection, publish_connection
 from locstreamd.service.checks import clock, disk, extras, interpreter, memory
@@ -261,6 +262,15 @@ def test_the_cameras_buffer_counts_as_far_as_it_is_really_taken() -> None:
     assert "camera" not in bounds_mb(CONFIG, 64_000 * MB)
 
 
+def test_workers_of_other_computers_take_memory_there_and_on_the_way() -> None:
+    here = bounds_mb(CONFIG, 64_000 * MB)
+    far = Config(workers=WorkerSettings(local=False, listen="tcp://*:5580", backlog_mb=512))
+    there = bounds_mb(far, 64_000 * MB)
+    assert there["workers"] == 0 < here["workers"]
+    assert there["on the way to workers"] == pytest.approx(256)
+    assert "on the way to workers" not in here
+
+
 @pytest.mark.parametrize(
     ("kernel", "timesyncd", "level", "words"),
     [
@@ -387,17 +397,26 @@ def installed(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
 
 
 def test_what_is_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    installed(monkeypatch, "vispy", "PySide6", "omero", "prometheus_client")
+    installed(monkeypatch, "vispy", "PySide6", "omero", "Ice", "prometheus_client")
     told(check_viewer(), Level.OK, "installed: vispy (OpenGL drawing)")
     told(check_omero(), Level.OK, "installed: omero")
     told(check_metrics("127.0.0.1:9464"), Level.OK, "installed: prometheus_client")
 
 
-def test_what_nobody_asked_for_is_no_fault_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_nobody_asked_for_is_no_fault_where_it_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     installed(monkeypatch, "vispy")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("LOCSTREAM_OMERO", raising=False)
     told(check_viewer(), Level.OK, "not installed (PySide6)", "pip install 'locstream[viewer]'")
-    told(check_omero(), Level.OK, "not installed (omero)", "pip install 'locstream[omero]'")
+    told(check_omero(), Level.OK, "not installed (omero)", "locstream omero install")
     told(check_metrics(""), Level.OK, "not installed (prometheus_client)")
+
+
+def test_a_library_beside_this_python_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    installed(monkeypatch)
+    monkeypatch.setenv("LOCSTREAM_OMERO", str(tmp_path))
+    (library.packages(tmp_path) / "omero").mkdir(parents=True)
+    told(check_omero(), Level.OK, f"installed: omero (upload), in {tmp_path}")
 
 
 def test_what_a_configuration_asks_for_must_be_there(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,104 +12,30 @@ import pytest
 import zmq
 
 from bead_stacks import lens
+from fake_workers import CALIBRATION, Bench, join
 from locstream import __version__
 from locstream.calibration import CameraCalibration
-from locstream.calibration.astigmatism import AstigmatismCalibration
 from locstream.errors import MessageError
 from locstream.fitting import FitOptions
 from locstream.localizations import LOCALIZATION_3D, empty
 from locstream.results.frames import FrameOutcome
 from locstream.stacks.source import Image
 from locstream.stream.wire import pack
-from locstreamd.fit.backlog import Backlog
-from locstreamd.fit.dispatch import ATTEMPTS, WINDOW, Dispatcher, Settled
+from locstreamd.fit.dispatch import WINDOW, Settled
+from locstreamd.fit.roster import ATTEMPTS
 from locstreamd.fit.work import (
     TO_WORKER,
     Done,
-    Join,
     Leave,
     Ready,
     Refused,
     Setup,
-    Work,
     astigmatism_from,
     calibration_from,
     setup_message,
 )
-from locstreamd.record.frame_index import FrameIndex
 
-CALIBRATION = CameraCalibration(130.0, offset_adu=100.0)
 LENS = lens(pixel_size_nm=130.0)
-
-
-class FakeWorker:
-    """A worker by hand: joins, takes, answers when the test says so."""
-
-    def __init__(
-        self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str, pid: int, credits_: int, lanes: int
-    ) -> None:
-        self.socket = context.socket(zmq.DEALER)
-        self.socket.linger = 0
-        self.socket.connect(endpoint)
-        self.socket.send_multipart(pack(Join(pid=pid, version=__version__, lanes=lanes)))
-        self.socket.send_multipart(pack(Ready(credits=credits_)))
-
-    def take(self) -> list[int]:
-        """Return the indices of the frames that have come."""
-        taken = []
-        while self.socket.poll(100):
-            message, buffers = TO_WORKER.unpack(list(self.socket.recv_multipart()))
-            if isinstance(message, Work):
-                assert len(buffers[0]) == 8
-                taken.append(message.index)
-        return taken
-
-    def answer(self, index: int, rows: int = 1, number: int | None = None) -> None:
-        """Send the result of a frame; frames are numbered by tens."""
-        table = empty(rows)
-        table["frame"] = 10 * index if number is None else number
-        self.socket.send_multipart(pack(Done(index=index, rows=rows, fit_ms=0.1), table.tobytes()))
-
-
-class Bench:
-    """A dispatcher with frames waiting, and the workers of a test."""
-
-    def __init__(
-        self, endpoint: str, frames: int, timeout_s: float = 30.0, astigmatism: AstigmatismCalibration | None = None
-    ) -> None:
-        self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self.endpoint = endpoint
-        index = FrameIndex()
-        backlog = Backlog(10**9)
-        for i in range(frames):
-            index.add(10 * i, 0.0)
-            backlog.push(np.full((2, 2), i, np.uint16))
-        self.dispatcher = Dispatcher(
-            endpoint, self.context, backlog, index, CALIBRATION, 2, 2, FitOptions(), timeout_s, astigmatism
-        )
-        self.workers: list[FakeWorker] = []
-
-    def join(self, pid: int, credits_: int = 2, lanes: int = 8) -> FakeWorker:
-        worker = FakeWorker(self.context, self.endpoint, pid, credits_, lanes)
-        self.workers.append(worker)
-        before = self.dispatcher.workers
-        while self.dispatcher.workers == before:
-            self.dispatcher.socket.poll(1000)
-            self.dispatcher.receive()
-        return worker
-
-    def results(self, n: int) -> list[Settled]:
-        found: list[Settled] = []
-        while len(found) < n:
-            assert self.dispatcher.socket.poll(2000), f"{len(found)} of {n} results came"
-            found += self.dispatcher.receive()
-        return found
-
-    def close(self) -> None:
-        self.dispatcher.close()
-        for worker in self.workers:
-            worker.socket.close()
-        self.context.term()
 
 
 @pytest.fixture
@@ -211,12 +137,9 @@ def test_no_frame_runs_further_ahead_than_the_window(bench: Bench) -> None:
 
 
 def test_a_worker_of_another_version_is_sent_home_and_nobody_else_notices(bench: Bench) -> None:
-    socket = bench.context.socket(zmq.DEALER)
-    socket.linger = 0
-    socket.connect(bench.endpoint)
-    socket.send_multipart(pack(Join(pid=7, version="0.0.7", lanes=8)))
-    bench.dispatcher.socket.poll(1000)
-    assert bench.dispatcher.receive() == []
+    socket = bench.worker().socket
+    socket.send_multipart(pack(join(version="0.0.7")))
+    bench.until(lambda: bool(bench.dispatcher.last_refusal))
     assert "0.0.7" in bench.dispatcher.last_refusal
     assert __version__ in bench.dispatcher.last_refusal
     assert socket.poll(1000)
@@ -320,19 +243,19 @@ def test_nobody_gets_work_before_it_is_ready(bench: Bench, caplog: pytest.LogCap
     socket = bench.context.socket(zmq.DEALER)
     socket.linger = 0
     socket.connect(bench.endpoint)
-    socket.send_multipart(pack(Join(pid=1, version=__version__, lanes=16, vectors="16 float32 lanes (AVX-512)")))
+    socket.send_multipart(pack(join(lanes=16, vectors="16 float32 lanes (AVX-512)")))
     assert bench.dispatcher.socket.poll(1000)
     bench.dispatcher.receive()
     bench.dispatcher.send(0)
     assert (bench.dispatcher.workers, bench.dispatcher.lanes, bench.dispatcher.outstanding) == (0, 0, 0)
     with caplog.at_level(logging.INFO, "locstream"):
-        socket.send_multipart(pack(Ready(credits=2)))
+        socket.send_multipart(pack(Ready(credits=2, calibration=CALIBRATION.digest())))
         assert bench.dispatcher.socket.poll(1000)
         bench.dispatcher.receive()
     bench.dispatcher.send(0)
     assert (bench.dispatcher.workers, bench.dispatcher.lanes, bench.dispatcher.outstanding) == (1, 16, 2)
-    assert bench.dispatcher.joined == ["worker 1 joined: 16 float32 lanes (AVX-512)"]
-    assert caplog.messages == bench.dispatcher.joined
+    assert bench.dispatcher.news == [("WorkerJoined", "worker 1 joined: 16 float32 lanes (AVX-512)")]
+    assert caplog.messages == ["worker 1 joined: 16 float32 lanes (AVX-512)"]
     socket.close()
 
 

@@ -18,6 +18,7 @@ from locstreamd.fit.backlog import Backlog
 from locstreamd.fit.collect import Collector
 from locstreamd.fit.dispatch import WINDOW, Dispatcher, Settled
 from locstreamd.fit.pool import WorkerPool
+from locstreamd.gatehouse import Gatehouse
 from locstreamd.record.lane import RecordLane
 from locstreamd.service.config import WorkerSettings
 
@@ -40,6 +41,13 @@ class FitLane:
         How many workers, how patient, how much memory.
     astigmatism
         Has the workers give every row its depth; None for rows without.
+    gatehouse
+        Lets in workers of other computers; needed where the settings name an address for them.
+
+    Raises
+    ------
+    LocstreamError
+        The address for other workers cannot be bound, or this computer has no key.
     """
 
     def __init__(
@@ -53,6 +61,7 @@ class FitLane:
         options: FitOptions,
         settings: WorkerSettings,
         astigmatism: AstigmatismCalibration | None = None,
+        gatehouse: Gatehouse | None = None,
     ) -> None:
         # Frames that are lost when nobody takes them wait on disk; a source that can wait, waits.
         fetch = record.read if record.paced and record.can_read_back else None
@@ -69,9 +78,13 @@ class FitLane:
             options,
             settings.timeout_s,
             astigmatism,
+            gatehouse,
+            settings.listen,
         )
-        self._pool = WorkerPool(endpoint, settings.count or max(1, (os.cpu_count() or 2) - 1), settings.nice)
-        self._anyone_ready = False
+        self._listen = settings.listen
+        own = settings.count or max(1, (os.cpu_count() or 2) - 1)
+        self._pool = WorkerPool(endpoint, own if settings.local else 0, settings.nice)
+        self._one_ready = False
         self._record = record
         self._frame_bytes = 2 * height * width
         self._room = -(-settings.backlog_mb * MB // self._frame_bytes)
@@ -91,10 +104,24 @@ class FitLane:
         """Molecules that the narrowest worker fits side by side; 0 before one is ready."""
         return self._dispatcher.lanes
 
-    def take_joined(self) -> list[str]:
-        """Return sentences about the workers that have become ready since the last call."""
-        found, self._dispatcher.joined = self._dispatcher.joined, []
+    def take_news(self) -> list[tuple[str, str]]:
+        """Return what has happened to workers since the last call, each as kind and sentence."""
+        found, self._dispatcher.news = self._dispatcher.news, []
         return found
+
+    @property
+    def waiting(self) -> str:
+        """Why frames wait for a worker of another computer; "" where one is there, or comes by itself."""
+        if self.workers or self._pool.places:
+            return ""
+        if self._dispatcher.joining:
+            return "a fit worker has connected and compiles its kernels (once)"
+        refusal = f" ({self._dispatcher.last_refusal})" if self._dispatcher.last_refusal else ""
+        port = self._listen.rpartition(":")[2]
+        return (
+            f"no fit worker is connected{refusal}: run `locstream worker --connect tcp://THIS-COMPUTER:{port} "
+            "--keys NAME.key.json` on another computer"
+        )
 
     @property
     def worker_pids(self) -> list[int]:
@@ -177,10 +204,10 @@ class FitLane:
         self._pool.close()
 
     def _look_after_workers(self) -> list[Settled]:
-        self._anyone_ready = self._anyone_ready or self.workers > 0
+        self._one_ready = self._one_ready or self._dispatcher.own_workers > 0
         # The first compiles the kernels for all; together they would each do it.
-        dead = self._pool.tend(at_most=None if self._anyone_ready else 1)
-        if not self._anyone_ready and self._pool.deaths >= DEATHS_BEFORE_THE_FIRST_IS_READY:
+        dead = self._pool.tend(at_most=None if self._one_ready else 1)
+        if not self._one_ready and not self.workers and self._pool.deaths >= DEATHS_BEFORE_THE_FIRST_IS_READY:
             raise LocstreamError(
                 f"the fit workers end at once ({self._pool.deaths} starts)",
                 safe="every frame that was taken is in the raw stack",
@@ -190,5 +217,4 @@ class FitLane:
         hung = self._dispatcher.hung()
         for pid in hung:
             self._pool.kill(pid)
-        # A worker that somebody else started cannot be ended from here; its frames go to another all the same.
         return self._dispatcher.bury([*dead, *hung])

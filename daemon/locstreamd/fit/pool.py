@@ -41,9 +41,14 @@ class WorkerPool:
 
     def __init__(self, endpoint: str, count: int, nice: int) -> None:
         self._command = [sys.executable, "-m", "locstreamd.fit.worker", "--connect", endpoint]
-        self._command += ["--nice", str(nice), "--parent", str(os.getpid())]
+        self._command += ["--nice", str(nice), "--parent", str(os.getpid()), "--watched"]
         self._places = [_Place() for _ in range(count)]
         self.deaths = 0
+
+    @property
+    def places(self) -> int:
+        """How many workers there are to be."""
+        return len(self._places)
 
     @property
     def pids(self) -> list[int]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 from pydantic import ValidationError
 
+from locstream import __version__
 from locstream.calibration.astigmatism import AstigmatismCalibration
 from locstream.calibration.camera import MAPS, CameraCalibration
-from locstream.errors import MessageError
+from locstream.errors import LocstreamError, MessageError
 from locstream.fitting import FitOptions
+from locstream.kernel_cache import sources_digest
 from locstream.stream.wire import Buffer, Dialect, Message
 
 
@@ -24,6 +26,8 @@ class Setup(ToWorker, frozen=True, kw_only=True, tag="setup"):
     fit: dict[str, object]
     scalars: dict[str, float | None]
     maps: tuple[str, ...]
+    calibration: str
+    """Digest of the camera's calibration: what has arrived must be what was sent."""
     astigmatism: dict[str, object] | None = None
     """What gives rows their depth; None for rows without."""
 
@@ -35,8 +39,19 @@ class Work(ToWorker, frozen=True, kw_only=True, tag="work"):
     number: int
 
 
+class Beat(ToWorker, frozen=True, kw_only=True, tag="beat"):
+    """The acquisition is there, though it may have no frame to give."""
+
+
+class Rejoin(ToWorker, frozen=True, kw_only=True, tag="rejoin"):
+    """The frames that were given over this connection are with others by now: connect anew."""
+
+
 class Leave(ToWorker, frozen=True, kw_only=True, tag="leave"):
-    """No more work will come; end."""
+    """No more work will come."""
+
+    reason: str = ""
+    """Why this worker gets none at all; "" at the end of an acquisition."""
 
 
 class FromWorker(Message, frozen=True, kw_only=True):
@@ -46,8 +61,13 @@ class FromWorker(Message, frozen=True, kw_only=True):
 class Join(FromWorker, frozen=True, kw_only=True, tag="join"):
     """A worker is here; it waits for its set-up."""
 
-    pid: int
+    pid: int | None
+    """Its process, where the acquisition has started it and watches it; else it is sent a `Beat` now and then."""
     version: str
+    kernels: str = ""
+    """Digest of the sources of its kernels."""
+    instance: str = ""
+    """Chosen by the process at its start, the same with each of its connections."""
     lanes: int
     """Molecules that it fits side by side: the float32 numbers of one of its vector registers."""
     vectors: str = ""
@@ -58,6 +78,10 @@ class Ready(FromWorker, frozen=True, kw_only=True, tag="ready"):
     """The set-up is understood and its kernels are compiled; the worker takes up to `credits` frames at a time."""
 
     credits: int
+    most: int = 0
+    """Up to so many where the round trip takes longer than a fit; 0: never more than `credits`."""
+    calibration: str = ""
+    """Digest of the camera's calibration that it fits with."""
 
 
 class Done(FromWorker, frozen=True, kw_only=True, tag="done"):
@@ -80,10 +104,29 @@ class Refused(FromWorker, frozen=True, kw_only=True, tag="refused"):
     reason: str
 
 
-TO_WORKER: Dialect[ToWorker] = Dialect(Setup, Work, Leave)
-FROM_WORKER: Dialect[FromWorker] = Dialect(Join, Ready, Done, Refused)
+class Goodbye(FromWorker, frozen=True, kw_only=True, tag="goodbye"):
+    """The worker leaves; the frames that it still holds are for others."""
+
+
+TO_WORKER: Dialect[ToWorker] = Dialect(Setup, Work, Beat, Rejoin, Leave)
+FROM_WORKER: Dialect[FromWorker] = Dialect(Join, Ready, Done, Refused, Goodbye)
 
 SCALARS = ("pixel_size_nm", "offset_adu", "gain_e_per_adu", "read_noise_e", "em_gain", "quantum_efficiency")
+
+
+def refusal(join: Join) -> str:
+    """Return why a worker cannot work for this program, naming both sides; "" where it can.
+
+    Processors may differ: wider vectors change rows in their last digits only.
+    """
+    if join.version != __version__:
+        return f"it runs locstream {join.version:.40}, the acquisition {__version__}: install the same on both sides"
+    if join.kernels != (ours := sources_digest()):
+        return (
+            f"its kernels ({join.kernels[:40] or 'unknown'}) are not those of the acquisition ({ours}), though both "
+            f"are called {__version__}: install the same on both sides"
+        )
+    return ""
 
 
 def setup_message(
@@ -102,6 +145,7 @@ def setup_message(
         fit=options.model_dump(mode="json"),
         scalars={**scalars, "saturation_adu": calibration.saturation_adu},
         maps=maps,
+        calibration=calibration.digest(),
         astigmatism=None if astigmatism is None else astigmatism.model_dump(mode="json"),
     )
     return message, [np.ascontiguousarray(getattr(calibration, m), "<f4").tobytes() for m in maps]
@@ -113,8 +157,10 @@ def calibration_from(setup: Setup, buffers: list[Buffer]) -> CameraCalibration:
     Raises
     ------
     MessageError
-        A map is missing, has another size, or is none of a calibration's maps.
+        A map is missing, has another size, or is none of a calibration's maps; or this is not what was sent.
     """
+    if min(setup.height, setup.width) < 1:
+        raise MessageError(f"the set-up announces frames of {setup.height} × {setup.width} px")
     size = 4 * setup.height * setup.width
     if len(buffers) != len(setup.maps) or any(len(b) != size for b in buffers) or not set(setup.maps) <= set(MAPS):
         raise MessageError(
@@ -124,7 +170,16 @@ def calibration_from(setup: Setup, buffers: list[Buffer]) -> CameraCalibration:
         name: np.frombuffer(b, "<f4").reshape(setup.height, setup.width)
         for name, b in zip(setup.maps, buffers, strict=True)
     }
-    return CameraCalibration(**setup.scalars, **maps)  # type: ignore[arg-type]  # names come from SCALARS and MAPS
+    try:
+        calibration = CameraCalibration(**setup.scalars, **maps)  # type: ignore[arg-type]  # checked there
+    except (TypeError, LocstreamError) as error:  # names that are none, missing or twice; values out of bounds
+        raise MessageError(f"the set-up carries no camera calibration: {error}") from error
+    if calibration.digest() != setup.calibration:
+        raise MessageError(
+            f"the camera's calibration arrived with digest {calibration.digest()[:12]} and was sent with "
+            f"{setup.calibration[:12]}"
+        )
+    return calibration
 
 
 def astigmatism_from(setup: Setup) -> AstigmatismCalibration | None:

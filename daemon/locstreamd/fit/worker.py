@@ -1,6 +1,6 @@
-"""A fit worker: knows frames and rows and nothing of files. One thread, serial kernels.
+"""``locstream worker``: a process that fits, for an acquisition of this computer or of another.
 
-It is started by the acquisition, or by hand as ``locstream worker --connect ENDPOINT``.
+The acquisition starts its own; more are started by hand or by systemd, see docs/workers.md.
 """
 
 from __future__ import annotations
@@ -10,128 +10,127 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
-import numpy as np
 import zmq
 
-from locstream import __version__
 from locstream.errors import LocstreamError
-from locstream.fitting import FitOptions, Localizer, warmup
-from locstream.fitting.gaussian import LANES
-from locstream.fitting.residuals import ResidualMap, Residuals
-from locstream.fitting.vectors import vector_text
-from locstream.localizations import Localizations, empty
-from locstream.stacks.source import Image
-from locstream.stream.wire import Buffer, pack
-from locstreamd.fit.work import (
-    TO_WORKER,
-    Done,
-    Join,
-    Leave,
-    Ready,
-    Refused,
-    Setup,
-    Work,
-    astigmatism_from,
-    calibration_from,
-)
+from locstream.stream.keys import ClientKeys, read_client_keys
+from locstreamd.fit.line import Line, LineLostError
+from locstreamd.fit.node import STOP_SIGNALS, run_node
+from locstreamd.fit.serve import Parting, join_message, serve
 
-POLL_MS = 500
-CREDITS = 2
-"""One frame in hand and one waiting: hides the round trip, loses nothing when the worker dies."""
-RESIDUALS_EVERY = 32
-"""Frames of which one is compared with its fits: the average needs no more, and it costs next to nothing."""
+AGAIN_S = 1.0
+"""Wait before another connection is tried."""
 
 
-class Fitter:
-    """What a set-up asks for: rows of every frame, and of some what they leave unexplained.
+@dataclass(frozen=True)
+class Place:
+    """Where a worker works, and until when.
 
     Parameters
     ----------
-    setup, buffers
-        The message and what came behind it.
+    endpoint
+        Of the acquisition.
+    keys
+        For an endpoint that asks for them.
+    watched
+        Whether the acquisition itself has started this process.
+    """
+
+    endpoint: str
+    keys: ClientKeys | None = None
+    watched: bool = False
+
+    @property
+    def lasting(self) -> bool:
+        """Whether one acquisition after the other is to be expected there; ipc endpoints are of one each."""
+        return self.endpoint.startswith("tcp://")
+
+
+def work_at(place: Place, leaving: Callable[[], bool], tell: Callable[[str], None]) -> None:
+    """Connect and serve, again and again, until it is over.
+
+    Parameters
+    ----------
+    place
+        Where.
+    leaving
+        Asked now and then whether to leave.
+    tell
+        Takes a sentence whenever something has changed.
 
     Raises
     ------
     LocstreamError
-        The set-up cannot be understood, or asks for what does not go together.
+        The acquisition does not want this worker, or this computer's key.
     """
-
-    def __init__(self, setup: Setup, buffers: list[Buffer]) -> None:
-        self.shape = setup.height, setup.width
-        options = FitOptions.model_validate(setup.fit)
-        calibration, astigmatism = calibration_from(setup, buffers), astigmatism_from(setup)
-        self._localizer = Localizer(calibration, *self.shape, options, astigmatism)
-        self._residuals = ResidualMap(calibration, *self.shape, options.box_px)
-        warmup(options, calibration.pixel_size_nm, astigmatism)
-        self._residuals(np.zeros(self.shape, np.uint16), empty())  # compiles the comparison, too
-
-    def __call__(self, image: Image, number: int) -> tuple[Localizations, Residuals | None]:
-        """Fit a frame; also compare one in `RESIDUALS_EVERY`, always the same ones whoever fits them."""
-        rows = self._localizer(image, number)
-        return rows, self._residuals(image, rows) if number % RESIDUALS_EVERY == 0 else None
-
-
-def serve(socket: zmq.Socket[bytes], parent: int | None) -> int:
-    """Fit what comes until told to leave, or until the parent process is gone; return the exit status."""
-    fitter: Fitter | None = None
-    socket.send_multipart(pack(Join(pid=os.getpid(), version=__version__, lanes=LANES, vectors=vector_text())))
-    while True:
-        if not socket.poll(POLL_MS):
-            if parent is not None and os.getppid() != parent:
-                return 0
-            continue
-        message, buffers = TO_WORKER.unpack(list(socket.recv_multipart()))
-        match message:
-            case Setup():
-                fitter = Fitter(message, buffers)
-                socket.send_multipart(pack(Ready(credits=CREDITS)))
-            case Work() if fitter is not None and len(buffers) == 1:
-                socket.send_multipart(_done(fitter, message, buffers[0]))
-            case Work():
-                socket.send_multipart(pack(Refused(index=message.index, reason="a frame came before the set-up")))
-            case Leave():
-                return 0
+    join = join_message(uuid.uuid4().hex, watched=place.watched)
+    with zmq.Context() as context:
+        while not leaving():
+            with Line(context, place.endpoint, place.keys) as line:
+                try:
+                    parting = serve(line, join, leaving, lambda: tell(f"fits for {place.endpoint}"))
+                except LineLostError as lost:
+                    line.close(linger=0)
+                    if line.met and not place.lasting:
+                        return
+                    tell(f"{lost.what}; trying again")
+                else:
+                    if parting is Parting.OWN or not place.lasting:
+                        return
+                    tell(f"{place.endpoint} has no more frames; waiting for the next acquisition")
+            time.sleep(AGAIN_S)
 
 
-def _done(fitter: Fitter, work: Work, pixels: Buffer) -> list[Buffer]:
-    """Fit a frame and return the parts of the answer."""
-    began = time.perf_counter()
-    rows, residuals = fitter(np.frombuffer(pixels, np.uint16).reshape(fitter.shape), work.number)
-    fit_ms = 1e3 * (time.perf_counter() - began)
-    if residuals is None or not residuals.spots:
-        return pack(Done(index=work.index, rows=len(rows), fit_ms=fit_ms), rows.tobytes())
-    done = Done(index=work.index, rows=len(rows), fit_ms=fit_ms, residual_spots=residuals.spots)
-    return pack(done, rows.tobytes(), residuals.total.tobytes())
+class Teller:
+    """Prints a sentence once, however often it is told in a row."""
 
+    def __init__(self) -> None:
+        self._last = ""
 
-def main(endpoint: str, parent: int | None) -> int:
-    """Connect and serve."""
-    with zmq.Context() as context, context.socket(zmq.DEALER) as socket:
-        socket.linger = 3_000
-        socket.connect(endpoint)
-        try:
-            return serve(socket, parent)
-        except LocstreamError as error:
-            socket.send_multipart(pack(Refused(index=None, reason=str(error))))
-            raise
+    def __call__(self, text: str) -> None:
+        """Print, unless it was the last."""
+        if text != self._last:
+            self._last = text
+            print(f"worker {os.getpid()}: {text}", file=sys.stderr, flush=True)
 
 
 def command(arguments: Sequence[str]) -> int:
-    """``locstream worker``: fit frames for an acquisition that runs on this machine."""
+    """Fit frames for an acquisition of this computer or, with keys, of another. Comes and goes at any time."""
     parser = argparse.ArgumentParser(prog="locstream worker", description=command.__doc__)
-    parser.add_argument("--connect", required=True, metavar="ENDPOINT", help="work endpoint of the acquisition")
+    parser.add_argument(
+        "--connect", required=True, metavar="ENDPOINT", help="where the acquisition listens: tcp://instrument:5580"
+    )
+    parser.add_argument("--keys", type=Path, metavar="FILE", help="made there by `locstream keys new NAME --role work`")
+    parser.add_argument("--count", type=int, default=1, help="processes; 0: one a processor (%(default)s)")
     parser.add_argument(
         "--nice", type=int, default=5, help="niceness added, so that the camera comes first (%(default)s)"
     )
     parser.add_argument("--parent", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--watched", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
+    if given.count < 0:
+        raise LocstreamError(f"--count {given.count}: 0 or more are needed", safe="nothing was started")
+    keys = None if given.keys is None else read_client_keys(given.keys)
+    if given.count != 1:
+        return run_node(given.count or os.cpu_count() or 1, [*arguments, "--count", "1"])
     os.nice(given.nice)
-    if given.parent is not None:
+    parent = given.parent
+    if given.watched:
         # An interrupt from the terminal goes to the whole group: the acquisition then sends us home.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-    return main(given.connect, given.parent)
+        work_at(Place(given.connect, watched=True), lambda: os.getppid() != parent, lambda text: None)
+        return 0
+    asked: list[int] = []
+    for number in STOP_SIGNALS:
+        signal.signal(number, lambda given, frame: asked.append(given))
+    place = Place(given.connect, keys)
+    work_at(place, lambda: bool(asked) or parent not in (None, os.getppid()), Teller())
+    return 0
 
 
 if __name__ == "__main__":
