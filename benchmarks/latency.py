@@ -1,24 +1,35 @@
-"""From the camera's frame to its localizations committed on disk and published: 512², 100 frames/s, 150 molecules.
+"""From the camera's frame to its localizations on disk, published, and in a client: 512², 100 frames/s, 150 molecules.
 
     python benchmarks/latency.py [--quick]
 
-The numbers are the run's own, as its results file and its summary keep them: over the latest frames, from the time at
-which the camera gave a frame.
+Committed and published are the run's own numbers, as its results file keeps them: over the latest frames, from the time
+at which the camera gave a frame. The client (`locstream.connect`, asyncio) is a process of its own on the same machine,
+and notes when it has the rows of each frame of the second half: over ipc, over tcp, over tcp with CURVE, and the same
+through a proxy that keeps every byte for 20 ms in each direction.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import socket
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
+import numpy as np
 from contest import table
+from followers import Followers
 from machine import statement
 
+from bad_network import BadNetwork
 from locstream.results.reader import read_results
+from locstream.stream.keys import Keyring, Role
 from spawned_run import SpawnedRun
 
 SIMULATION = """
@@ -32,16 +43,20 @@ emitters_per_frame = 150
 count = {workers}
 """
 EXPOSURE_MS = 10.0
+DELAY_S = 0.02
 
 
 def main() -> int:
-    """Print a row for each number of workers."""
+    """Print a row for each number of workers, and one for each way to a client."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="5 s instead of 30")
     frames = 500 if parser.parse_args().quick else 3_000
     print(statement("all used, also by the simulated camera"), end="\n\n")
     header = ["workers", "frames/s", "committed p50 (ms)", "p99", "published p50 (ms)", "p99", "p99 in frame periods"]
-    print(table(header, [row(workers, frames) for workers in (1, 2)]))
+    print(table(header, [row(workers, frames) for workers in (1, 2)]), end="\n\n")
+    header = ["way to the client", "frame period (ms)", "committed p50 (ms)", "p99", "in the client p50 (ms)", "p99"]
+    header += ["p99 in frame periods", "incomplete"]
+    print(table(header, [client_row(way, frames) for way in WAYS]))
     return 0
 
 
@@ -53,6 +68,79 @@ def row(workers: int, frames: int) -> list[str]:
         latency = read_results(run.files.results).summary["latency"]
     numbers = [latency[stage][p] for stage in ("committed", "published") for p in ("p50_ms", "p99_ms")]
     return [f"{workers}", f"{fps:.1f}", *(f"{ms:.1f}" for ms in numbers), f"{numbers[-1] / EXPOSURE_MS:.2f}"]
+
+
+class Way(NamedTuple):
+    """How a client is connected."""
+
+    name: str
+    tcp: bool = True
+    keys: bool = False
+    delay_s: float = 0.0
+
+
+WAYS = (
+    Way("ipc", tcp=False),
+    Way("tcp, loopback"),
+    Way("tcp, loopback, CURVE", keys=True),
+    Way(f"tcp, CURVE, {1e3 * DELAY_S:g} ms each way", keys=True, delay_s=DELAY_S),
+)
+
+
+def client_row(way: Way, frames: int) -> list[str]:
+    """Return when the rows of a run are in a client."""
+    ends = {name: f"tcp://127.0.0.1:{port}" for name, port in zip(ENDS, free_ports(len(ENDS)), strict=True)}
+    with tempfile.TemporaryDirectory(prefix="latency-") as name:
+        folder = Path(name)
+        os.environ["LOCSTREAM_KEYS_DIR"] = str(folder / "keys")
+        keys = Keyring(folder / "keys").create_client("client", Role.VIEW) if way.keys else None
+        settings = SIMULATION.format(frames=frames, exposure_ms=EXPOSURE_MS, workers=1) + _listen(way, ends)
+        with (
+            SpawnedRun(folder, settings) as run,
+            places(way, run, ends) as (stream, *others),
+            Followers(folder, 1, [stream, *others, *(["--keys", str(keys)] if keys else [])]) as followers,
+        ):
+            run.finish()
+            (noted,) = followers.finish()
+            results = read_results(run.files.results)
+    committed = results.summary["latency"]["committed"]
+    p50_ms, p99_ms = np.percentile(noted.latencies_ms(results, frames // 2), (50, 99))
+    times = [committed["p50_ms"], committed["p99_ms"], p50_ms, p99_ms]
+    ratio = f"{p99_ms / EXPOSURE_MS:.2f}"
+    return [way.name, f"{EXPOSURE_MS:g}", *(f"{ms:.1f}" for ms in times), ratio, "0" if noted.good else "**1**"]
+
+
+ENDS = ("listen", "history_listen", "control_listen")
+
+
+def _listen(way: Way, ends: dict[str, str]) -> str:
+    """Return the part of a configuration that opens the endpoints."""
+    if not way.tcp:
+        return ""
+    if not way.keys:
+        return f'[stream]\nlisten = "{ends["listen"]}"\n'
+    return "[stream]\nkeys = true\n" + "".join(f'{name} = "{end}"\n' for name, end in ends.items())
+
+
+@contextmanager
+def places(way: Way, run: SpawnedRun, ends: dict[str, str]) -> Iterator[list[str]]:
+    """Give what the client is told of where the run is: behind a slow line, if it is to be."""
+    here = run.connection()
+    stream, history, control = (ends["listen"] if way.tcp else here.stream), here.history, here.control
+    if way.keys:
+        history, control = ends["history_listen"], ends["control_listen"]
+    with ExitStack() as stack:
+        if way.delay_s:
+            lines = [stack.enter_context(BadNetwork(end, delay_s=way.delay_s)) for end in (stream, history, control)]
+            stream, history, control = (line.endpoint for line in lines)
+        yield [stream, "--history", history, "--control", control]
+
+
+def free_ports(count: int) -> list[int]:
+    """Return tcp ports that nobody uses now."""
+    with ExitStack() as stack:
+        found = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [one.getsockname()[1] for one in found]
 
 
 if __name__ == "__main__":

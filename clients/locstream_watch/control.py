@@ -1,50 +1,80 @@
-"""``locstream status`` and ``locstream stop``."""
+"""``locstream status``, ``start``, ``stop`` and ``abort``, of this computer or another."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
 
+import msgspec
+
 from locstream.errors import LocstreamError
-from locstream.stream.control import ask
+from locstream.stream.control import ask, control_endpoint
 from locstream.stream.messages import Reply
 from locstream.stream.runtime import find
+from locstream_watch.where import add_where, keys_of
+
+NEWEST = "the newest here"
+ONLY = "the only one here"
 
 
 def status_command(arguments: Sequence[str]) -> int:
-    """Say how a running acquisition goes."""
-    reply = _ask("status", arguments, status_command.__doc__)
-    print(status_text(reply))
+    """Say how a running acquisition goes, or what a service does."""
+    parser = _parser("status", status_command.__doc__, "ACQUISITION", None, NEWEST)
+    parser.add_argument("--json", action="store_true", help="one JSON object, as the protocol names its fields")
+    given = parser.parse_args(arguments)
+    reply = _ask(given, "status")
+    print(status_json(reply) if given.json else status_text(reply))
     return 0
 
 
 def stop_command(arguments: Sequence[str]) -> int:
     """Stop the camera of a running acquisition; what was taken is still fitted and filed."""
-    print(_ask("stop", arguments, stop_command.__doc__).message)
+    parser = _parser("stop", stop_command.__doc__, "ACQUISITION", None, ONLY)
+    print(_ask(parser.parse_args(arguments), "stop").message)
     return 0
 
 
 def abort_command(arguments: Sequence[str]) -> int:
     """Stop the camera of a running acquisition and leave frames that wait unfitted; they are in the raw stack."""
-    print(_ask("abort", arguments, abort_command.__doc__).message)
+    parser = _parser("abort", abort_command.__doc__, "ACQUISITION", None, ONLY)
+    print(_ask(parser.parse_args(arguments), "abort").message)
     return 0
 
 
 def start_command(arguments: Sequence[str]) -> int:
     """Have the service (`locstream serve`) begin an acquisition."""
-    parser = argparse.ArgumentParser(prog="locstream start", description=start_command.__doc__)
+    parser = _parser("start", start_command.__doc__, "SERVICE", "serve", "serve")
     parser.add_argument("--name", default="", help="begins every file's name (the configuration's, with date and time)")
     parser.add_argument("--frames", type=int, help="stop after so many frames")
-    parser.add_argument("--service", default="serve", help="name or id of the service (%(default)s)")
     given = parser.parse_args(arguments)
-    print(ask(find(given.service).control, "start", name=given.name, frames=given.frames).message)
+    print(_ask(given, "start", name=given.name, frames=given.frames).message)
     return 0
 
 
-def _ask(verb: str, arguments: Sequence[str], description: str | None) -> Reply:
+def _parser(
+    verb: str, description: str | None, metavar: str, default: str | None, missing: str
+) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=f"locstream {verb}", description=description)
-    parser.add_argument("name", nargs="?", help="name or id of the acquisition or service (default: the newest here)")
-    return ask(find(parser.parse_args(arguments).name, only=verb != "status").control, verb)
+    add_where(parser, metavar, default, missing)
+    return parser
+
+
+def _ask(given: argparse.Namespace, verb: str, *, name: str = "", frames: int | None = None) -> Reply:
+    keys = keys_of(given)
+    if given.control is not None:
+        endpoint = given.control
+    elif given.where is None:
+        endpoint = find(None, only=verb != "status").control
+    else:
+        endpoint = control_endpoint(given.where, keys)
+    return ask(endpoint, verb, name=name, frames=frames, keys=keys)
+
+
+def status_json(reply: Reply) -> str:
+    """Return a status, and what is being acquired, as one line of JSON."""
+    if reply.status is None:
+        raise LocstreamError("the acquisition answered without a status")
+    return msgspec.json.encode({"status": reply.status, "hello": reply.hello}).decode("utf-8")
 
 
 def _lanes(lanes: int) -> str:

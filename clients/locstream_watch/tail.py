@@ -3,134 +3,152 @@
 from __future__ import annotations
 
 import argparse
-import json
+import math
 import sys
-from collections.abc import Callable, Sequence
-from typing import TextIO
+from collections.abc import Sequence
 
-from locstream.errors import LocstreamError
-from locstream.formats.thunderstorm import ThunderStormWriter
-from locstream.localizations import Localizations
-from locstream.stream.messages import Batch, End, Hello, Published, Status
-from locstream.stream.runtime import find
-from locstream.stream.subscriber import Subscriber
+from locstream.stream.client import TIMEOUT_S, Client, connect
+from locstream.stream.joining import Began, Ended, Rows
+from locstream_watch.forms import FORMS, Sink, sink_for
+from locstream_watch.where import add_where, keys_of
 
-WAIT_S = 10.0
-"""How long silence may last; a running acquisition says its status twice a second."""
-
-Sink = Callable[[Published, Localizations], None]
+INTERRUPTED = 130
 
 
 def command(arguments: Sequence[str]) -> int:
-    """Follow a running acquisition: print its batches, or save its localizations while they are made."""
+    """Follow a running acquisition, or the next one of a service: print it, or save its localizations."""
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    if given.forever and given.format == "csv":
+        parser.error("--format csv is a table of one acquisition; --forever goes with the other forms")
+    client = connect(
+        given.where,
+        start=given.start,
+        control=given.control,
+        history=given.history,
+        keys=keys_of(given),
+        timeout_s=given.wait or None,
+    )
+    with client:
+        tail = Tail(client, sink_for(given.format, sys.stdout))
+        try:
+            status = tail.follow()
+            while given.forever:
+                status = tail.follow()
+        except KeyboardInterrupt:
+            tail.say_where_it_stopped()
+            return INTERRUPTED
+        return status
+
+
+class Tail:
+    """Feeds a sink with what a client hears, and says on stderr how it ended.
+
+    Parameters
+    ----------
+    client
+        Connected.
+    sink
+        Where the events go.
+    """
+
+    def __init__(self, client: Client, sink: Sink) -> None:
+        self._client = client
+        self._sink = sink
+        self._first: int | None = None
+        self._received = 0
+
+    def follow(self) -> int:
+        """Follow one acquisition to its end; return the exit status.
+
+        Raises
+        ------
+        LocstreamError
+            Silence for too long: this side was disconnected, or the acquisition died.
+        """
+        status = 1
+        for event in self._client.events():
+            match event:
+                case Began():
+                    self._first, self._received = None, 0
+                case Rows():
+                    self._first = event.row_first if self._first is None else self._first
+                    self._received += len(event.table)
+            self._sink(event)
+            if isinstance(event, Ended):
+                status = self._farewell(event)
+        return status
+
+    def say_where_it_stopped(self) -> None:
+        """Say what was received, and from which row on the rest is to be had."""
+        then = f"; `--from {self._client.next_row}` goes on there" if self._received else ""
+        print(f"\ninterrupted: {self._received:,} localizations were received{then}", file=sys.stderr)
+
+    def _farewell(self, ended: Ended) -> int:
+        end = ended.end
+        frames = "" if end is None else f"{end.frames:,} frames, "
+        outcome = "ended" if end is None else end.outcome
+        same = ", the same as published (SHA-256)" if ended.verified else ""
+        _say(f"{outcome}: {frames}{ended.rows:,} localizations, {self._received:,} received here{same}")
+        if end is not None and end.message:
+            _say(end.message)
+        before = ended.rows - ended.missing - self._received
+        if before > 0:
+            _say(f"{before:,} were published before those; `--from 0` gives them, too")
+        if ended.missing:
+            _say(f"{ended.missing:,} were lost on the way, and no history was at hand; the results file holds them")
+        if ended.verified is False:
+            _say("what was received is not what was published (SHA-256): take the results file")
+        return 1 if ended.verified is False or (end is not None and end.outcome == "faulted") else 0
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="locstream tail", description=command.__doc__)
-    parser.add_argument("name", nargs="?", help="name, id or endpoint of the acquisition (default: the newest here)")
+    add_where(parser, "ACQUISITION", None, "the newest here")
+    parser.add_argument("--history", metavar="ADDRESS", help="where rows from before are given, for an address")
+    parser.add_argument(
+        "--from",
+        dest="start",
+        type=_row,
+        default=None,
+        metavar="ROW",
+        help="0: all rows, also those from before; N: from row N on, to go on where it stopped; now (default)",
+    )
     parser.add_argument(
         "--format",
-        choices=("text", "csv", "ndjson"),
+        choices=tuple(FORMS),
         default="text",
-        help="text: a line a batch; csv: ThunderSTORM; ndjson: one JSON object a localization (%(default)s)",
+        help="text: lines to read; csv: ThunderSTORM; ndjson: a JSON object a localization; events: a JSON object a "
+        "message (%(default)s)",
     )
     parser.add_argument(
-        "--wait", type=float, default=WAIT_S, metavar="S", help="give up after so long a silence (%(default)g s)"
+        "--wait",
+        type=_seconds,
+        default=TIMEOUT_S,
+        metavar="S",
+        help="give up after so long a silence, 0 for never; a service that is idle is waited for (%(default)g s)",
     )
-    given = parser.parse_args(arguments)
-    endpoint = given.name if given.name and "://" in given.name else find(given.name).stream
-    with Subscriber(endpoint) as subscriber:
-        return follow(subscriber, sink_for(given.format, subscriber, given.wait, sys.stdout), given.wait)
+    parser.add_argument("--forever", action="store_true", help="go on with the next acquisition of a service")
+    return parser
 
 
-def follow(subscriber: Subscriber, sink: Sink, wait_s: float) -> int:
-    """Feed a sink until the acquisition ends; return the exit status.
-
-    Raises
-    ------
-    LocstreamError
-        Silence for longer than `wait_s`: this side was disconnected, or the acquisition died.
-    """
-    rows = 0
-    while True:
-        received = subscriber.receive(wait_s)
-        if received is None:
-            raise LocstreamError(
-                f"nothing came from {subscriber.endpoint} for {wait_s:g} s; the acquisition did not say that it ended",
-                safe=f"{rows:,} localizations were received",
-                todo="`locstream status` says whether it still runs; `locstream recover FOLDER` finishes what died",
-            )
-        message, table = received
-        rows += len(table)
-        sink(message, table)
-        if isinstance(message, End):
-            return _farewell(message, rows, subscriber)
+def _row(text: str) -> int | None:
+    if text == "now":
+        return None
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is neither `now` nor the number of a row")
+    return int(text)
 
 
-def _farewell(end: End, rows: int, subscriber: Subscriber) -> int:
-    print(f"{end.outcome}: {end.frames:,} frames, {end.rows:,} localizations, {rows:,} received here", file=sys.stderr)
-    if end.message:
-        print(end.message, file=sys.stderr)
-    if rows < end.rows:
-        print(
-            f"{end.rows - rows:,} localizations are not in this output ({subscriber.lost:,} messages lost, the rest "
-            "published before this program connected); the results file holds all of them",
-            file=sys.stderr,
-        )
-    return 0 if end.outcome != "faulted" else 1
-
-
-def sink_for(name: str, subscriber: Subscriber, wait_s: float, out: TextIO) -> Sink:
-    """Return the function that prints messages in the wanted form."""
-    if name == "csv":
-        hello = subscriber.wait_for_hello(wait_s)
-        return _csv(out, hello)
-    return _ndjson(out) if name == "ndjson" else _text(out)
-
-
-def _csv(out: TextIO, hello: Hello) -> Sink:
-    writer = ThunderStormWriter(out, hello.pixel_size_nm, depth=any(field.name == "z_nm" for field in hello.fields))
-
-    def sink(message: Published, table: Localizations) -> None:
-        if len(table):
-            writer.write(table)
-            out.flush()
-
-    return sink
-
-
-def _ndjson(out: TextIO) -> Sink:
-    def sink(message: Published, table: Localizations) -> None:
-        names = table.dtype.names or ()
-        for row in table.tolist():
-            out.write(json.dumps(dict(zip(names, row, strict=True))) + "\n")
-        out.flush()
-
-    return sink
-
-
-def _text(out: TextIO) -> Sink:
-    def sink(message: Published, table: Localizations) -> None:
-        match message:
-            case Hello():
-                size = f"{message.width} × {message.height} px of {message.pixel_size_nm:g} nm"
-                depth = ", with depth" if any(field.name == "z_nm" for field in message.fields) else ""
-                line = f"{message.name}: {size}{depth}, {message.software}"
-            case Batch():
-                frames = f"{message.frame_first:,}–{message.frame_last:,}"
-                line = f"#{message.seq} frames {frames}: {message.rows:,} localizations"
-            case Status():
-                ledger = message.ledger
-                line = (
-                    f"#{message.seq} {message.state}: {ledger.acquired:,} acquired, {ledger.fitted:,} fitted, "
-                    f"{ledger.pending:,} pending, {ledger.skipped:,} skipped, {ledger.failed:,} failed, "
-                    f"{ledger.camera_dropped:,} dropped by the camera; {message.load}, {message.lag_s:.1f} s behind"
-                )
-                if message.z_nm is not None:
-                    line += f"; depth {message.z_nm:+.0f} nm (median)"
-                if message.quality is not None and message.quality.text:
-                    line += f"; {message.quality.text}"
-                if message.warning:
-                    line += f"; warning: {message.warning}"
-            case _:
-                return
-        print(line, file=out, flush=True)
-
-    return sink
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time in seconds")
+    return seconds

@@ -7,10 +7,10 @@ const ANSWER_MS = 2_000;
 const AGAIN_MS = 50;
 const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 
-// Options: stream and control are endpoints; start is the first row wanted (0 for all); timeoutMs is how long silence
-// may last; keys is what `locstream keys new` has made, for a server that asks for it.
+// Options: stream and history are endpoints; start is the first row wanted (0 for all); timeoutMs is how long silence
+// may last, -1 for ever (a service that acquires nothing is silent); keys is what `locstream keys new` has made, for a server that asks for it.
 export class Client {
-  constructor({ stream, control, start = 0, timeoutMs = 10_000, keys = undefined }) {
+  constructor({ stream, history, start = 0, timeoutMs = 10_000, keys = undefined }) {
     const curve = keys && {
       curveServerKey: keys.server_public, curvePublicKey: keys.pair.public, curveSecretKey: keys.pair.secret,
     };
@@ -26,10 +26,9 @@ export class Client {
     this._sub = new zmq.Subscriber({ receiveHighWaterMark: 100, receiveTimeout: timeoutMs, ...common });
     this._dealer = new zmq.Dealer({ receiveTimeout: ANSWER_MS, sendTimeout: ANSWER_MS, immediate: true, ...common });
     this._timeoutMs = timeoutMs;
-    this._control = control;
     this._sub.connect(stream);
     this._sub.subscribe();
-    this._dealer.connect(control);
+    this._dealer.connect(history);
   }
 
   // Yield { acquisition, rowFirst, rows, data, columns() } until the acquisition ends.

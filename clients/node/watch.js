@@ -1,17 +1,24 @@
 #!/usr/bin/env node
-// node watch.js STREAM CONTROL [FROM_ROW [KEYS.json]]: print counts while they come, and what it was at the end as JSON.
+// node watch.js STREAM HISTORY [FROM_ROW [KEYS.json]], or CONNECTION.json for both endpoints: print counts while they
+// come, and what it was at the end as JSON.
 
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { Client } from "./client.js";
 
-const [stream, control, from = "0", keyFile] = process.argv.slice(2);
-if (control === undefined) {
-  console.error("usage: node watch.js STREAM CONTROL [FROM_ROW [KEYS.json]]");
+const read = (path) => JSON.parse(readFileSync(path, "utf8"));
+const given = process.argv.slice(2);
+if (given[0]?.endsWith(".json")) {
+  const { stream, history, control } = read(given.shift());
+  given.unshift(stream, history || control);
+}
+const [stream, history, from = "0", keyFile] = given;
+if (history === undefined) {
+  console.error("usage: node watch.js CONNECTION.json | STREAM HISTORY [FROM_ROW [KEYS.json]]");
   process.exit(2);
 }
-const keys = keyFile && JSON.parse(readFileSync(keyFile, "utf8"));
-const client = new Client({ stream, control, start: Number(from), keys });
+const keys = keyFile && read(keyFile);
+const client = new Client({ stream, history, start: Number(from), keys });
 const hash = createHash("sha256");
 let rows = 0;
 let batches = 0;

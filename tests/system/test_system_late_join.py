@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ import pytest
 
 from locstream.localizations import Localizations
 from locstream.results.reader import read_results
+from locstream.stream import async_client
 from locstream.stream.client import connect
 from locstream.stream.digest import file_digest
 from locstream.stream.joining import Ended
@@ -58,6 +60,22 @@ class Joined:
                 time.sleep(self.pause_s)
             self.missing, self.ended = client.missing, client.ended
 
+    def follow_asynchronously(self, connection: Connection) -> None:
+        asyncio.run(self._follow(connection))
+
+    async def _follow(self, connection: Connection) -> None:
+        async with async_client.connect(
+            connection.stream,
+            start=self.start,
+            control=connection.control,
+            history=connection.history,
+            timeout_s=60,
+        ) as client:
+            async for rows in client:
+                self.got.append(rows)
+                await asyncio.sleep(self.pause_s)
+            self.missing, self.ended = client.missing, client.ended
+
     @property
     def rows(self) -> Localizations:
         return np.concatenate(self.got)
@@ -71,8 +89,10 @@ def kill_the_publisher(run: SpawnedRun) -> bool:
     return False
 
 
-def join(clients: list[Joined], connection: Connection) -> list[threading.Thread]:
-    threads = [threading.Thread(target=client.follow, args=(connection,)) for client in clients]
+def join(clients: list[Joined], others: list[Joined], connection: Connection) -> list[threading.Thread]:
+    """Follow with clients and with clients for asyncio, each in a thread of its own."""
+    how = [*(client.follow for client in clients), *(client.follow_asynchronously for client in others)]
+    threads = [threading.Thread(target=follow, args=(connection,)) for follow in how]
     for thread in threads:
         thread.start()
     return threads
@@ -80,12 +100,15 @@ def join(clients: list[Joined], connection: Connection) -> list[threading.Thread
 
 def test_every_client_gets_every_row_once(tmp_path: Path) -> None:
     early, pausing, late, middle = Joined(0), Joined(0, pause_s=0.05), Joined(0), Joined(FIRST)
+    early_async, pausing_async, late_async, middle_async = (
+        Joined(0), Joined(0, pause_s=0.05), Joined(0), Joined(FIRST)
+    )  # fmt: skip
     with SpawnedRun(tmp_path, SETTINGS) as run:
-        threads = join([early, pausing], run.connection())
+        threads = join([early, pausing], [early_async, pausing_async], run.connection())
         run.wait_for_frames(200)
         assert kill_the_publisher(run)
         run.wait_for_frames(400)
-        threads += join([late, middle], run.connection())
+        threads += join([late, middle], [late_async, middle_async], run.connection())
         run.wait_for_frames(600)
         assert kill_the_publisher(run)
         frames = run.finish()["frames"]
@@ -95,10 +118,12 @@ def test_every_client_gets_every_row_once(tmp_path: Path) -> None:
         table = read_results(run.files.results).table
         digest = file_digest(run.files.results)
     assert frames["acquired"] == frames["fitted"] == 900
-    for client in (early, pausing, late):
+    for client in (early, pausing, late, early_async, pausing_async, late_async):
         assert client.rows.tobytes() == table.tobytes()
         assert client.ended is not None
         assert client.ended.verified
         assert client.ended.digest == digest
-    assert middle.rows.tobytes() == table[FIRST:].tobytes()
-    assert [client.missing for client in (early, pausing, late, middle)] == [0, 0, 0, 0]
+        assert client.missing == 0
+    for client in (middle, middle_async):
+        assert client.rows.tobytes() == table[FIRST:].tobytes()
+        assert client.missing == 0

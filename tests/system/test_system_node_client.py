@@ -10,13 +10,16 @@ import sys
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from locstream.results.layout import live_path
-from locstream.results.reader import ResultsReader
+from locstream.results.reader import ResultsReader, read_results
+from locstream.stream.control import ask
 from locstream.stream.digest import file_digest
-from locstream.stream.gate import Gate
 from locstream.stream.keys import Keyring, Role
+from locstreamd.gatehouse import Gatehouse
+from spawned_run import SpawnedRun
 from stream_server import Server, ServerThread
 
 pytestmark = pytest.mark.system
@@ -82,20 +85,53 @@ def frames(live: Path) -> int:
         return reader.n_frames
 
 
+def test_it_follows_a_live_run_to_its_end(program: Path, tmp_path: Path) -> None:
+    settings = "[simulation]\nwidth = 64\nheight = 64\nframes = 1000000\nexposure_ms = 5.0\nemitters_per_frame = 8\n"
+    with SpawnedRun(tmp_path, settings) as run:
+        connection = run.connection()
+        file = tmp_path / "connection.json"
+        file.write_bytes(msgspec.json.encode(connection))
+        early = [str(file)]
+        late = [connection.stream, connection.history, "300"]
+        run.wait_for_frames(200)
+        watching = [
+            subprocess.Popen(
+                ["node", "watch.js", *where], cwd=program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            )
+            for where in (early, late)
+        ]
+        try:
+            for each in watching:
+                assert each.stderr is not None
+                assert each.stderr.readline().startswith("row ")  # it follows
+            ask(connection.control, "stop")
+            told = [json.loads(each.communicate(timeout=120)[0]) for each in watching]
+        finally:
+            for each in watching:
+                each.kill()
+                each.wait()
+        assert run.finish()["outcome"] == "stopped"
+        rows = len(read_results(run.files.results).table)
+        digests = [file_digest(run.files.results), file_digest(run.files.results, 300)]
+    assert [each["rows"] for each in told] == [rows, rows - 300]
+    assert [each["sha256"] for each in told] == digests
+    assert [each["verified"] for each in told] == [True, None]
+    assert {each["outcome"] for each in told} == {"stopped"}
+
+
 def test_it_is_admitted_by_its_key(program: Path, tmp_path: Path) -> None:
     keyring = Keyring(tmp_path / "keys")
     keys = keyring.create_client("browser", Role.VIEW)
     local = f"ipc://{tmp_path}/stream", f"ipc://{tmp_path}/control"
-    guarded = "tcp://127.0.0.1:*", "tcp://127.0.0.1:*"
-    with ServerThread(lambda: Server(tmp_path, *local, guarded=guarded, gate=lambda c: Gate(c, keyring))) as server:
+    with ServerThread(lambda: Server(tmp_path, *local, gatehouse=lambda c: Gatehouse(c, keyring))) as server:
         server.do(lambda s: s.begin("a"))
         server.do(lambda s: [s.commit() for _ in range(10)])
-        ends = server.do(lambda s: (s.guarded_stream, s.router.guarded[0]))
+        ends = server.do(lambda s: s.guarded)
         assert isinstance(ends, tuple)
         command = ["node", "watch.js", *ends, "0", str(keys)]
         watch = subprocess.Popen(command, cwd=program, stdout=subprocess.PIPE, text=True)
         deadline = time.monotonic() + 60
-        while not server.do(lambda s: s.gate is not None and s.gate._inside):
+        while not server.do(lambda s: s.gatehouse is not None and s.gatehouse._gate and s.gatehouse._gate._inside):
             assert time.monotonic() < deadline
             time.sleep(0.02)
         server.do(Server.end)

@@ -20,6 +20,8 @@ from locstream.results.reader import ResultsReader, read_results
 from locstream.stream import async_client
 from locstream.stream.client import Client, connect
 from locstream.stream.digest import file_digest
+from locstream.stream.joining import Began, Ended, Rows
+from locstream.stream.messages import Status
 from locstream.stream.runtime import Connection, publish_connection
 from stream_server import Server, ServerThread
 
@@ -150,7 +152,7 @@ def test_the_status_is_asked_for_or_heard(server: ServerThread, endpoints: tuple
 
 def test_a_refusal_is_told_with_its_reason(server: ServerThread, endpoints: tuple[str, str]) -> None:
     with client_of(endpoints) as client:
-        for wish in (client.stop, lambda: client.start("cell", 10)):
+        for wish in (client.stop, client.abort, lambda: client.start("cell", 10)):
             with pytest.raises(LocstreamError, match=r"control refused: .* at the control endpoint"):
                 wish()
 
@@ -162,6 +164,54 @@ def test_nobody_there_is_told_with_endpoint_and_time(endpoints: tuple[str, str])
         assert "0 rows were received" in str(caught.value)
     with client_of(endpoints, timeout_s=0.3) as client, pytest.raises(LocstreamError, match=r"0\.3 s"):
         client.status()
+
+
+def test_a_service_that_is_idle_is_not_silent(server: ServerThread, endpoints: tuple[str, str], tmp_path: Path) -> None:
+    with client_of(endpoints, timeout_s=2.0) as client:
+        while server.do(lambda s: len(s.asked)) != 6:  # a sign of life every 0.5 s: longer than silence may last
+            client._turn()
+            client._link.check()
+        client._link.timeout_s = WAIT_S
+        server.do(lambda s: s.begin("a"))
+        commit(server, 3)
+        server.do(Server.end)
+        assert client.table().tobytes() == read_results(live_path(tmp_path, "a")).table.tobytes()
+
+
+def test_an_acquisition_that_is_silent_while_others_are_answered_is_told(
+    server: ServerThread, endpoints: tuple[str, str], tmp_path: Path
+) -> None:
+    server.do(lambda s: s.begin("a"))
+    nobody = f"ipc://{tmp_path}/nobody"
+    with (
+        connect(nobody, control=endpoints[1], timeout_s=1.0) as client,
+        pytest.raises(LocstreamError, match=r"nothing came from ipc://.*nobody for 1 s") as caught,
+    ):
+        next(iter(client))
+    assert "control answers (acquiring): is the way to the stream's port open?" in str(caught.value)
+
+
+def test_all_that_is_said_is_told_in_order(server: ServerThread, endpoints: tuple[str, str], tmp_path: Path) -> None:
+    server.do(lambda s: s.begin("a"))
+    commit(server, 3)
+    with client_of(endpoints) as client:
+        events = client.events()
+        told = [next(events)]
+        while not any(isinstance(event, Status) for event in told):
+            told.append(next(events))
+        commit(server, 3)
+        server.do(Server.end)
+        told += list(events)
+        assert client._waiting_event() is None, "nothing follows the end"
+    assert isinstance(told[0], Began)
+    assert told[0].hello is not None
+    assert told[0].hello.name == "a"
+    rows = [event for event in told if isinstance(event, Rows)]
+    assert [event.row_first for event in rows] == [sum(len(r.table) for r in rows[:i]) for i in range(len(rows))]
+    table = read_results(live_path(tmp_path, "a")).table
+    assert np.concatenate([event.table for event in rows]).tobytes() == table.tobytes()
+    assert isinstance(told[-1], Ended)
+    assert told[-1].verified
 
 
 def test_a_history_that_does_not_answer_is_told(
@@ -303,6 +353,8 @@ def test_the_asynchronous_client_does_the_same(
             assert client.ended.verified
             with pytest.raises(LocstreamError, match="refused"):
                 await client.stop()
+            with pytest.raises(LocstreamError, match="refused"):
+                await client.abort()
             with pytest.raises(LocstreamError, match="refused"):
                 await client.start()
         return got
