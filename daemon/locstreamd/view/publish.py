@@ -54,6 +54,8 @@ STALLED_S = 5.0
 """A publisher that takes nothing for so long, although something waits for it, is ended and started again."""
 FAREWELL_S = 2.0
 """How long the last message waits for subscribers to read it and leave (libzmq loses it otherwise, issue 4660)."""
+SUCCESSOR_S = 10.0
+"""How long the last message waits for a publisher, where the one before has just died."""
 RECONNECT_S = 0.5
 """How long subscribers have to find a publisher that was started again, before the last message is sent."""
 CLOSE_S = 3.0 + CATCH_UP_S
@@ -192,12 +194,12 @@ class Publisher:
             message=message,
             digest=self._digest.hexdigest(),
         )
-        told, deadline = b"", time.monotonic() + FAREWELL_S
+        told, deadline = b"", time.monotonic() + SUCCESSOR_S
         while time.monotonic() < deadline:
             self.tend()
             if told != self._process.identity:  # one that dies with it on its tongue is followed by one that says it
                 if self._ready and time.monotonic() - self._back_at > RECONNECT_S and self._send(TOPIC_END, end):
-                    told = self._process.identity
+                    told, deadline = self._process.identity, time.monotonic() + FAREWELL_S
             elif not self.subscribers:
                 break
             self.socket.poll(WAIT_MS)
