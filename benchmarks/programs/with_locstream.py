@@ -13,7 +13,7 @@ from simulated import GAIN_E_PER_ADU, OFFSET_ADU, PIXEL_NM, READ_NOISE_E, SIGMA_
 import locstream
 from locstream.calibration import CameraCalibration
 from locstream.fitting import FitOptions, Localizer, SpotFits, fit_spots, warmup
-from locstream.localizations import Localizations
+from locstream.localizations import Localizations, joined
 
 CAMERA = CameraCalibration(PIXEL_NM, OFFSET_ADU, GAIN_E_PER_ADU, READ_NOISE_E)
 
@@ -49,7 +49,7 @@ def localize(model: Model) -> Method:
 
     def run(movie: Any, threshold: float | None) -> Localizations:
         of_frame = localizer(*movie.shape[1:], model, threshold)
-        return np.concatenate([of_frame(image, number) for number, image in enumerate(movie)])
+        return joined([of_frame(image, number) for number, image in enumerate(movie)])
 
     return Method(run, table)
 

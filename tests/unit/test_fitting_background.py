@@ -15,7 +15,7 @@ from locstream.fitting.background import (
     ways_between_tiles,
 )
 from locstream.fitting.buffers import CACHE_LINE, aligned
-from locstream.fitting.matched_filter import MARGIN, REACH_PX
+from locstream.fitting.smoothing import MARGIN, REACH_PX, SMOOTH_ROWS
 
 LENGTHS = [1, 5, 15, 16, 31, 32, 33, 47, 48, 63, 64, 100, 331, 512, 2048]
 
@@ -46,13 +46,18 @@ def test_the_way_from_tile_to_tile_goes_from_middle_to_middle(length: int) -> No
 
 @pytest.mark.parametrize("length", LENGTHS)
 def test_the_ring_holds_all_rows_that_are_needed_together(length: int) -> None:
-    """From those above the first row of a way that the filter and the greatest separation reach, to the last tile's."""
+    """From those above the first row of a way that the filter reaches, to the tiles that are converted meanwhile."""
     edges, (starts, _) = tile_edges(length), ways_between_tiles(length)
-    greatest_separation = 5
     for way in range(len(starts) - 1):
-        first = max(starts[way] - max(REACH_PX, 2 * greatest_separation), 0)
-        assert edges[min(way + 2, len(edges) - 1)] - first <= RING_ROWS
+        first = max(starts[way] - REACH_PX, 0)
+        assert edges[min(way + 3, len(edges) - 1)] - first <= RING_ROWS
+
+
+def test_the_ring_of_smoothed_rows_holds_two_and_all_within_the_separation() -> None:
+    greatest_separation = 5
+    assert 2 + 2 * greatest_separation <= SMOOTH_ROWS
     assert greatest_separation <= MARGIN
+    assert REACH_PX <= MARGIN
 
 
 def test_between_four_tiles_the_background_is_their_mean_and_in_the_corner_that_of_the_tile() -> None:

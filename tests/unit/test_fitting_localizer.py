@@ -286,16 +286,15 @@ def test_a_calibration_too_small_for_the_frames_is_refused() -> None:
 def test_warmup_leaves_nothing_to_compile_for_the_defaults() -> None:
     """In a process of its own: which kernels the tests have compiled before does not count there."""
     done = subprocess.run([sys.executable, "-c", WARM], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["True"] * 6
+    assert done.stdout.split() == ["True"] * 3
 
 
 WARM = """
 import numpy as np
 from locstream.calibration.camera import CameraCalibration
-from locstream.fitting import FitOptions, Localizer, gaussian, matched_filter, noise, overlaps, spots, table, warmup
+from locstream.fitting import FitOptions, Localizer, frame as of_frame, noise, warmup
 
-kernels = [matched_filter.find_peaks, gaussian.fit_boxes, noise.look_at_blocks, overlaps.resolve_overlaps]
-kernels += [spots.cut_spots, table.write_rows]
+kernels = [of_frame.localize, of_frame.lay_out, noise.look_at_blocks]
 warmup()
 compiled = [len(k.signatures) for k in kernels]
 full = np.ones((64, 96), np.float32)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from locstream.localizations import Localizations
+from locstream.localizations import Localizations, joined
 from locstream.results.frames import FrameRecords, frame_records
 from locstreamd.fit.dispatch import Settled
 from locstreamd.record.frame_index import FrameIndex
@@ -52,4 +50,4 @@ class Collector:
             [len(s.rows) for s in run],
             [s.outcome for s in run],
         )
-        return np.concatenate([s.rows for s in run]), records, run
+        return joined([s.rows for s in run]), records, run

@@ -6,15 +6,13 @@ import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-import numpy as np
-
 from locstream.calibration.astigmatism import AstigmatismCalibration
 from locstream.calibration.camera import CameraCalibration
 from locstream.errors import StackError
 from locstream.fitting import FitOptions
 from locstream.fitting.fit import fit_frames
 from locstream.formats.picasso import storable
-from locstream.localizations import LOCALIZATION, LOCALIZATION_3D, Localizations, empty
+from locstream.localizations import LOCALIZATION, LOCALIZATION_3D, Localizations, empty, joined
 from locstream.results.file import ResultsWriter
 from locstream.results.frames import FrameOutcome, frame_records
 from locstream.stacks.live_frames import PagesInfo
@@ -121,4 +119,4 @@ def _commit(results: ResultsWriter, pages: PagesInfo, batch: list[_Settled]) -> 
     here = slice(results.n_frames, results.n_frames + len(batch))
     counts = [len(settled.rows) for settled in batch]
     records = frame_records(pages.numbers[here], pages.times_s[here], counts, [settled.outcome for settled in batch])
-    results.append(np.concatenate([settled.rows for settled in batch]), records)
+    results.append(joined([settled.rows for settled in batch]), records)

@@ -34,6 +34,7 @@ _jit = numba.njit(
     cache=True,
     nogil=True,
     error_model="numpy",
+    forceinline=True,
     fastmath={"contract", "reassoc", "arcp", "nsz"},  # not "nnan", "ninf": guards against them must stay
 )
 
@@ -57,6 +58,14 @@ def tile_medians(values: Floats, height: int, width: int) -> Floats:
         [np.median(full[top:bottom, left:right]) for left, right in pairwise(columns)] for top, bottom in pairwise(rows)
     ]
     return np.array(medians, np.float32)
+
+
+@_jit
+def _sum(light: Floats, y: int, total: Floats) -> None:
+    """Add the pixels of a row to the totals of their columns."""
+    row = U(y % RING_ROWS)
+    for x in range(U(light.shape[1])):
+        total[x] += light[row, x]
 
 
 @_jit
@@ -116,34 +125,46 @@ def row_of_tiles(
         Takes the result, shape (tile rows, tile columns).
     """
     ceiling, total, count = sums[0], sums[1], sums[2]
-    for x in range(U(light.shape[1])):
-        ceiling[x] = np.inf
     for every in CLIP_ROUNDS:
         for x in range(U(light.shape[1])):
             total[x] = count[x] = 0
-        y = top
-        while y + 3 * every < bottom:
-            _sum_four_below(light, y, every, ceiling, total, count)
-            y += 4 * every
-        while y < bottom:
-            _sum_below(light, y, ceiling, total, count)
-            y += every
+        if every == CLIP_ROUNDS[0]:  # there is no ceiling yet
+            for y in range(top, bottom, every):
+                _sum(light, y, total)
+        else:
+            y = top
+            while y + 3 * every < bottom:
+                _sum_four_below(light, y, every, ceiling, total, count)
+                y += 4 * every
+            while y < bottom:
+                _sum_below(light, y, ceiling, total, count)
+                y += every
         for tile in range(tiles.shape[1]):
             left, right = U(edges[tile]), U(edges[tile + 1])
             whole = left + U(TILE_PX) if right - left >= U(TILE_PX) else left  # a loop of known length is unrolled
             kept_light = kept = np.float32(0)
-            if whole > left:
-                for k in range(U(TILE_PX)):
-                    kept_light += total[left + k]
-                    kept += count[left + k]
-            for x in range(whole, right):
-                kept_light += total[x]
-                kept += count[x]
+            if every == CLIP_ROUNDS[0]:
+                kept = np.float32(((bottom - top + every - 1) // every) * np.intp(right - left))
+                if whole > left:
+                    for k in range(U(TILE_PX)):
+                        kept_light += total[left + k]
+                for x in range(whole, right):
+                    kept_light += total[x]
+            else:
+                if whole > left:
+                    for k in range(U(TILE_PX)):
+                        kept_light += total[left + k]
+                        kept += count[left + k]
+                for x in range(whole, right):
+                    kept_light += total[x]
+                    kept += count[x]
             mean = kept_light / kept if kept > 0 else tiles[row, tile]
             sigma = np.sqrt(max(mean, np.float32(0)) + noise[row, tile])
-            if ceiling[left] < np.inf:
+            if every != CLIP_ROUNDS[0]:
                 mean += np.float32(CLIP_BIAS_SIGMAS) * sigma
             tiles[row, tile] = mean
+            if every == CLIP_ROUNDS[-1]:
+                continue
             high = mean + np.float32(CLIP_SIGMAS) * sigma
             if whole > left:
                 for k in range(U(TILE_PX)):

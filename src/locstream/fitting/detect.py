@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from locstream.fitting.background import tile_medians
-from locstream.fitting.matched_filter import REACH_PX, MatchedFilter, Peaks, find_peaks, room_for_peaks, room_for_rows
+from locstream.fitting.matched_filter import MatchedFilter, Peaks, find_peaks, room_for_peaks, room_for_rows
 from locstream.fitting.sensor import Sensor
+from locstream.fitting.smoothing import REACH_PX
 from locstream.stacks.source import Image
 
 Floats = npt.NDArray[np.float32]
@@ -45,7 +46,7 @@ class Detector:
         self.photons_per_height = float(2 * np.pi * sigma_px**2 / np.sum(taps * gauss) ** 2)
         """Photoelectrons of a molecule in the middle of a pixel for each unit of its height."""
         noise = (threshold**2 * _smooth(camera.variance, taps**2)).astype(np.float32)
-        self._filter = MatchedFilter(
+        self.matched = MatchedFilter(
             taps=taps[REACH_PX:].astype(np.float32),
             shot=np.float32(threshold**2 * np.sum(taps**2) ** 2),
             # The first term of the Cornish–Fisher expansion for the third moment of filtered Poisson noise: with it
@@ -57,13 +58,15 @@ class Detector:
             edge_rows=_edge_variance(taps, height),
             edge_columns=_edge_variance(taps, width),
         )
-        self._room = room_for_rows(height, width)
+        """What decides which pixels stand out."""
+        self.room = room_for_rows(height, width)
+        """What the kernels work in."""
         self._peaks = room_for_peaks(1024)
 
     @property
     def background_tiles(self) -> Floats:
         """Background of each tile of the last frame, shape (tile rows, tile columns), in the unit of `Sensor`."""
-        return self._room.tiles
+        return self.room.tiles
 
     def __call__(self, image: Image, camera: Sensor) -> Peaks:
         """Find the molecules of a frame, all of them: the room grows with their number.
@@ -82,7 +85,7 @@ class Detector:
         """
         while True:
             pixel, height, background = self._peaks
-            n = find_peaks(image, camera, self._filter, self._separation, self._room, self._peaks)
+            n = find_peaks(image, camera, self.matched, self._separation, self.room, self._peaks)
             if n <= len(pixel):
                 return Peaks(pixel[:n], height[:n], background[:n])
             self._peaks = room_for_peaks(2 * n)

@@ -18,7 +18,7 @@ from locstream.fitting.depth import options_for_depth
 from locstream.fitting.localizer import Localizer, warmup
 from locstream.fitting.options import FitOptions
 from locstream.fitting.structure import with_structure
-from locstream.localizations import LOCALIZATION, LOCALIZATION_3D, Localizations, empty
+from locstream.localizations import LOCALIZATION, LOCALIZATION_3D, Localizations, empty, joined
 from locstream.stacks.source import Image
 
 AHEAD = 4
@@ -81,7 +81,7 @@ def fit(
         options = options_for_depth(options, astigmatism, calibration.pixel_size_nm)
     none = empty(0, LOCALIZATION if astigmatism is None else LOCALIZATION_3D)
     tables = fit_frames(frames, calibration, options, astigmatism=astigmatism, threads=threads, progress=progress)
-    return np.concatenate([none, *tables])
+    return joined([none, *tables])
 
 
 Seen = tuple[Image, Image | None]

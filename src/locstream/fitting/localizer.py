@@ -10,17 +10,15 @@ import numpy as np
 from locstream.calibration.astigmatism import AstigmatismCalibration
 from locstream.calibration.camera import CameraCalibration
 from locstream.errors import ConfigError, StackError
-from locstream.fitting.depth import depth_curves, write_depths
+from locstream.fitting.depth import depth_curves
 from locstream.fitting.detect import Detector
-from locstream.fitting.gaussian import WIDTH_PRIOR, box_columns, fit_boxes, room_for_fits
+from locstream.fitting.frame import Job, Workplace, lay_out, localize, localize_with_depth, room_for_molecules
+from locstream.fitting.gaussian import box_columns
 from locstream.fitting.groups import room_for_groups
 from locstream.fitting.noise import noise_ratio
 from locstream.fitting.options import FitOptions
-from locstream.fitting.overlaps import resolve_overlaps, room_to_find
 from locstream.fitting.sensor import Sensor, sensor
-from locstream.fitting.spots import cut_spots, room_for_spots
 from locstream.fitting.structure import structured
-from locstream.fitting.table import write_rows
 from locstream.localizations import LOCALIZATION, LOCALIZATION_3D, Localizations, empty
 from locstream.stacks.source import Image
 
@@ -28,6 +26,8 @@ NEVER_SATURATED_ADU = 65_536.0
 NOISE_STEPS = 4
 """Where a frame has more noise than its camera should, it is told in this many steps an octave, up to `MOST_STEPS`."""
 MOST_STEPS = 12 * NOISE_STEPS
+FIRST_ROOM = 1024
+"""Peaks there is room for at first; it grows with the first frame that has more."""
 
 
 class _Camera(NamedTuple):
@@ -36,6 +36,7 @@ class _Camera(NamedTuple):
     sensor: Sensor
     find_peaks: Detector
     photons_per_unit: float
+    workplace: Workplace
 
 
 class Localizer:
@@ -97,9 +98,10 @@ class Localizer:
         )
         self._dtype = LOCALIZATION if astigmatism is None else LOCALIZATION_3D
         self._sigma_px = options.psf_sigma_nm / calibration.pixel_size_nm
-        self._group_room = room_for_groups(options.box_px, self._sigma_px)
+        self._groups = room_for_groups(options.box_px, self._sigma_px)
+        self._found = np.zeros(1, np.int64)
         self._cameras: dict[int, _Camera] = {}
-        self._noisier(0)
+        self._make_room(FIRST_ROOM)
 
     def __call__(self, image: Image, frame: int) -> Localizations:
         """Localize the molecules of one frame.
@@ -126,43 +128,41 @@ class Localizer:
             The frame has another shape or another type of pixel.
         """
         image = self._checked(image)
-        box = self._options.box_px
-        if min(self._shape) < box:
+        if min(self._shape) < self._options.box_px:
             return empty(0, self._dtype)
-        camera, find_peaks, photons_per_unit = self._camera_for(image)
-        peaks = find_peaks(image, camera)
-        n = len(peaks.pixel)
-        if n == 0:
-            return empty(0, self._dtype)
-        spots, fits = room_for_spots(n, box), room_for_fits(n + room_to_find(n), self._options.model)
-        sigma, saturation = self._sigma_px, self._saturation_adu
-        cut_spots(image, camera, saturation, peaks, find_peaks.photons_per_height, sigma, box, spots)
-        fit_boxes(spots.counts, spots.known, spots.start, WIDTH_PRIOR, self._columns, fits)
-        fits.estimate[:n, :2] += spots.corner[:, ::-1]
-        if self._options.model != "sigma_xy":
-            known, room = self._options.model == "fixed", self._group_room
-            n = resolve_overlaps(
-                image, camera, saturation, self._options.threshold, sigma, peaks, spots, box, known, room, fits
-            )
-        rows = empty(n, self._dtype)
-        kept = write_rows(fits, n, *self._shape, frame, self._pixel_nm, photons_per_unit, rows)
-        if self._depths is not None:
-            kept = write_depths(fits, n, *self._shape, self._pixel_nm, self._depths, rows)
-        return rows[:kept]
+        workplace = self._workplace_for(image)
+        rows: Localizations = (
+            localize(image, workplace, int(frame))
+            if self._depths is None
+            else localize_with_depth(image, workplace, int(frame), self._depths)
+        )
+        peaks = int(self._found[0])
+        if peaks <= self._capacity:
+            return rows
+        self._make_room(2 * peaks)
+        return self(image, frame)
 
-    def _camera_for(self, image: Image) -> _Camera:
-        """Return the camera as the noise of the frame shows it."""
+    def _make_room(self, peaks: int) -> None:
+        """Make room for so many peaks of a frame and what is found beside them."""
+        self._capacity = peaks
+        self._molecules = room_for_molecules(peaks, self._options)
+        self._cameras.clear()
+        self._noisier(0)
+
+    def _workplace_for(self, image: Image) -> Workplace:
+        """Return the workplace with the camera as the noise of the frame shows it."""
         if self._noise_known:
-            return self._noisier(0)
+            return self._noisier(0).workplace
         ratio, light = noise_ratio(image, self._sensor)
         if ratio > 1:
-            return self._noisier(min(round(NOISE_STEPS * math.log2(ratio)), MOST_STEPS))
+            return self._noisier(min(round(NOISE_STEPS * math.log2(ratio)), MOST_STEPS)).workplace
         camera = self._noisier(0)
         if ratio < 1:
             # Light cannot be quieter than Poisson noise: part of what is taken for light is the camera's offset.
             offset, scale, variance = camera.sensor
-            return camera._replace(sensor=Sensor(offset + np.float32((1 - ratio) * light) / scale, scale, variance))
-        return camera
+            darker = Sensor(offset + np.float32((1 - ratio) * light) / scale, scale, variance)
+            return self._workplace(darker, camera.find_peaks, camera.photons_per_unit)
+        return camera.workplace
 
     def _noisier(self, steps: int) -> _Camera:
         """Return the camera with 2 ** (steps / NOISE_STEPS) times the noise.
@@ -180,8 +180,28 @@ class Localizer:
                 threshold=self._options.threshold,
                 separation_px=self._options.min_separation_px,
             )
-            self._cameras[steps] = _Camera(noisy, detector, self._photons_per_unit * float(ratio))
+            photons_per_unit = self._photons_per_unit * float(ratio)
+            workplace = self._workplace(noisy, detector, photons_per_unit)
+            self._cameras[steps] = _Camera(noisy, detector, photons_per_unit, workplace)
         return self._cameras[steps]
+
+    def _workplace(self, camera: Sensor, detector: Detector, photons_per_unit: float) -> Workplace:
+        """Lay out what frames of a camera are localized with. A number of another type would compile all once more."""
+        options = self._options
+        job = Job(
+            separation=options.min_separation_px,
+            threshold=float(options.threshold),
+            box=options.box_px,
+            sigma=float(self._sigma_px),
+            photons_per_height=detector.photons_per_height,
+            saturation_adu=self._saturation_adu,
+            together=options.model != "sigma_xy",
+            width_known=options.model == "fixed",
+            pixel_nm=float(self._pixel_nm),
+            photons_per_unit=float(photons_per_unit),
+        )
+        matched, room = detector.matched, detector.room
+        return lay_out(camera, matched, room, *self._molecules, self._groups, self._columns, job, self._found)
 
     def _checked(self, image: Image) -> Image:
         """Return the frame as the kernels were compiled for it: in C order, aligned, read-only."""
@@ -195,7 +215,10 @@ class Localizer:
                 f"a frame of {image.dtype} pixels came; the localizer takes the camera's native uint16",
                 todo="give the frames as the camera wrote them, not converted",
             )
-        view = np.require(image, requirements=["C", "A"]).view()
+        flags = image.flags
+        if type(image) is np.ndarray and flags.c_contiguous and flags.aligned and not flags.writeable:
+            return image
+        view = np.require(image, requirements=["C", "A"]).view(np.ndarray)
         view.flags.writeable = False
         return view
 

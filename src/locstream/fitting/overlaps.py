@@ -188,6 +188,7 @@ def resolve_overlaps(
     return molecules
 
 
+@_jit
 def room_to_find(peaks: int) -> int:
     """Return the most molecules that `resolve_overlaps` may find besides the peaks."""
     return MAX_FOUND * peaks

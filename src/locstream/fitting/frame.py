@@ -1,0 +1,164 @@
+"""One frame in one call: all that is done between its pixels and its rows, and the room it is done in.
+
+What the kernels need beside the frame stays the same from frame to frame: the camera, the filter, all room to work in.
+That is some fifty arrays, and numba takes a twentieth of a microsecond to look at each that Python hands it. So they
+are handed over once, as a `Workplace`, which is one reference ever after.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+import numpy.typing as npt
+from numba.core import types
+from numba.experimental import structref
+
+from locstream.fitting.depth import Curves, write_depths
+from locstream.fitting.gaussian import WIDTH_PRIOR, SpotFits, X, Y, fit_boxes, room_for_fits
+from locstream.fitting.groups import GroupRoom
+from locstream.fitting.matched_filter import MatchedFilter, Peaks, Room, find_peaks, room_for_peaks
+from locstream.fitting.options import FitOptions
+from locstream.fitting.overlaps import resolve_overlaps, room_to_find
+from locstream.fitting.sensor import Sensor
+from locstream.fitting.spots import Spots, cut_spots, room_for_spots
+from locstream.fitting.table import write_rows
+from locstream.localizations import LOCALIZATION, LOCALIZATION_3D, Localizations
+from locstream.stacks.source import Image
+
+
+class Job(NamedTuple):
+    """What is to be done with every frame, in the unit of `Sensor` and px.
+
+    Parameters
+    ----------
+    separation, threshold, box
+        As in `FitOptions`.
+    sigma
+        Width of the image of a molecule in focus.
+    photons_per_height
+        Light of a molecule for each unit of its peak's height.
+    saturation_adu
+        A pixel with as much tells nothing.
+    together, width_known
+        Whether molecules that overlap are fitted together, and whether the width is no unknown.
+    pixel_nm, photons_per_unit
+        For the table.
+    """
+
+    separation: int
+    threshold: float
+    box: int
+    sigma: float
+    photons_per_height: float
+    saturation_adu: float
+    together: bool
+    width_known: bool
+    pixel_nm: float
+    photons_per_unit: float
+
+
+_structref: Any = structref  # not annotated
+_unliteral: Any = types.unliteral
+
+CompiledFor = tuple[tuple[np.float32, ...], tuple[np.float32, ...]]
+
+
+@_structref.register
+class _WorkplaceType(types.StructRef):
+    def preprocess_fields(self, fields: Any) -> Any:
+        """Take values as what they are, not as constants."""
+        return tuple((name, _unliteral(kind)) for name, kind in fields)
+
+
+class Workplace(structref.StructRefProxy):
+    """All that a frame is localized with, as `lay_out` makes it; its insides are for kernels only."""
+
+    camera: Sensor
+    matched: MatchedFilter
+    room: Room
+    peaks: Peaks
+    spots: Spots
+    fits: SpotFits
+    groups: GroupRoom
+    compiled_for: CompiledFor
+    job: Job
+    found: npt.NDArray[np.int64]
+
+
+_structref.define_boxing(_WorkplaceType, Workplace)
+_structref.define_constructor(Workplace, _WorkplaceType, list(Workplace.__annotations__))
+_new: Any = Workplace
+
+_jit = numba.njit(cache=True, nogil=True, error_model="numpy")
+
+
+@_jit
+def lay_out(
+    camera: Sensor, matched: MatchedFilter, room: Room, peaks: Peaks, spots: Spots, fits: SpotFits, groups: GroupRoom,
+    compiled_for: CompiledFor, job: Job, found: npt.NDArray[np.int64],
+) -> Workplace:  # fmt: skip
+    """Return a workplace. `found`, shape (1,), int64, takes the number of peaks, whether there is room or not."""
+    made: Workplace = _new(camera, matched, room, peaks, spots, fits, groups, compiled_for, job, found)
+    return made
+
+
+def room_for_molecules(peaks: int, options: FitOptions) -> tuple[Peaks, Spots, SpotFits]:
+    """Return room for so many peaks, and for what is found beside them."""
+    return (
+        room_for_peaks(peaks),
+        room_for_spots(peaks, options.box_px),
+        room_for_fits(peaks + room_to_find(peaks), options.model),
+    )
+
+
+@numba.njit(inline="always")
+def _fit_frame(image: Image, workplace: Workplace) -> tuple[int, SpotFits]:
+    """Find and fit the molecules of a frame; return their number and the fits, positions in px of the frame.
+
+    Where there is no room for so many peaks there is none at all.
+    """
+    camera, job, room = workplace.camera, workplace.job, workplace.fits
+    pixel, height, background = workplace.peaks
+    n = find_peaks(image, camera, workplace.matched, job.separation, workplace.room, workplace.peaks)
+    workplace.found[0] = n
+    if n == 0 or n > pixel.shape[0]:
+        return 0, room
+    peaks = Peaks(pixel[:n], height[:n], background[:n])
+    corner, counts, known, start = workplace.spots
+    spots = Spots(corner[:n], counts[:n], known[:n], start[:n])
+    most = n + room_to_find(n)
+    fits = SpotFits(
+        room.estimate[:most], room.uncertainty[:most], room.chi2[:most], room.iterations[:most], room.status[:most]
+    )
+    cut_spots(image, camera, job.saturation_adu, peaks, job.photons_per_height, job.sigma, job.box, spots)
+    fit_boxes(spots.counts, spots.known, spots.start, WIDTH_PRIOR, workplace.compiled_for, fits)
+    for k in range(n):
+        fits.estimate[k, X] += corner[k, 1]
+        fits.estimate[k, Y] += corner[k, 0]
+    if job.together:
+        n = resolve_overlaps(
+            image, camera, job.saturation_adu, job.threshold, job.sigma, peaks, spots, job.box, job.width_known,
+            workplace.groups, fits,
+        )  # fmt: skip
+    return n, fits
+
+
+@_jit
+def localize(image: Image, workplace: Workplace, frame: int) -> Localizations:
+    """Return the rows of a frame, none where there was no room for its peaks."""
+    n, fits = _fit_frame(image, workplace)
+    rows, job, (height, width) = np.empty(n, LOCALIZATION), workplace.job, image.shape
+    kept = write_rows(fits, n, height, width, frame, job.pixel_nm, job.photons_per_unit, rows)
+    return rows[:kept]
+
+
+@_jit
+def localize_with_depth(image: Image, workplace: Workplace, frame: int, along: Curves) -> Localizations:
+    """Return the rows of a frame with their depth, none where there was no room for its peaks."""
+    n, fits = _fit_frame(image, workplace)
+    rows, job, (height, width) = np.empty(n, LOCALIZATION_3D), workplace.job, image.shape
+    write_rows(fits, n, height, width, frame, job.pixel_nm, job.photons_per_unit, rows)
+    kept = write_depths(fits, n, height, width, job.pixel_nm, along, rows)
+    return rows[:kept]
