@@ -1,6 +1,6 @@
 """Run the benchmarks and put what they print into docs/benchmarks.md.
 
-    python benchmarks/document.py [kernel whole_job sweep uncertainties roofline endurance watched latency]
+    python benchmarks/document.py [kernel whole_job sweep uncertainties roofline endurance watched latency fanout …]
 
 The page has a place for each, between ``<!-- NAME -->`` and ``<!-- end -->``; the words around stay as they are.
 """
@@ -23,7 +23,10 @@ RUNS = {
     "roofline": [],
     "endurance": [],
     "watched": [],
+    "view_redraw": [],
     "latency": [],
+    "fanout": [],
+    "upload": [],
 }
 
 

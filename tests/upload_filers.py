@@ -22,6 +22,9 @@ class ScriptedFiler:
     def preflight(self) -> list[Check]:
         return [Check("script", True, "ready")]
 
+    def idle(self) -> None:
+        self.seen.append("idle")
+
     def file(self, bundle: Bundle, progress: Progress) -> str:
         self.seen.append(bundle.uuid)
         progress("first block", 1, 2)

@@ -9,22 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from omero_wire.make_environment import python_of_environment
-
 pytestmark = pytest.mark.peer
 HERE = Path(__file__).parent
-
-
-@pytest.fixture(scope="module")
-def omero_python() -> Path:
-    """Return the interpreter that has omero-py."""
-    python = python_of_environment()
-    if python is None:
-        pytest.skip(
-            "omero-py is not installed beside the project: `python tests/omero_wire/make_environment.py` does it "
-            "(about 5 minutes of compiling the first time)"
-        )
-    return python
 
 
 def test_calls_data_and_errors_cross_the_wire(omero_python: Path) -> None:

@@ -40,7 +40,7 @@ CONFIGS = {
     "map-gone.toml": "[[camera]]\npixel_size_nm = 100\noffset_adu = 'gone.npy'\n",
     "map-text.toml": "[[camera]]\npixel_size_nm = 100\noffset_adu = 'words.txt'\n",
     "qe.toml": "[[camera]]\nquantum_efficiency = 1.5\n",
-    "listen.toml": "[stream]\nlisten = 'tcp://0.0.0.0:5577'\n",
+    "listen.toml": "[stream]\nlisten = 'tcp://microscope:5577'\n",
     "huge.toml": "[simulation]\nframes = 100000000\nwidth = 2048\nheight = 2048\n",
     "name.toml": "[acquisition]\nname = '../../etc'\n[simulation]\n",
 }
@@ -75,7 +75,7 @@ CASES = [
     ((*REPLAY, "--config", "map-gone.toml"), "gone.npy"),
     ((*REPLAY, "--config", "map-text.toml"), "words.txt"),
     ((*REPLAY, "--config", "qe.toml"), "quantum_efficiency"),
-    ((*REPLAY, "--config", "listen.toml"), "loopback"),
+    ((*REPLAY, "--config", "listen.toml"), "is not an address to listen on"),
     (("fit", GOOD, "--pixel-size-nm", "100", "--threads", "0"), "--threads 0"),
     (("fit", "words.txt", "--pixel-size-nm", "100"), "words.txt"),
     (("run", "no-source.toml"), "names no source"),

@@ -162,10 +162,10 @@ def test_an_acquisition_that_begins_in_the_middle_is_waited_for(queue: Queue, bu
         waited.append(list(filer.seen))
         return len(waited) == 2
 
-    def later(text: str) -> None:
+    def later(*told: object) -> None:
         clock.sleep(10)  # so that the next block asks again
 
-    Uploader(queue, filer, busy=busy, tell=later, clock=clock, sleep=clock.sleep).work()
+    Uploader(queue, filer, busy=busy, tell=later, show=later, clock=clock, sleep=clock.sleep).work()
     assert waited[0] == []
     assert waited[1:] == [[bundle.uuid]] * 3  # at the first block busy, then free; free at the last one
     assert only(queue).state == "filed"

@@ -13,7 +13,8 @@ from pathlib import Path
 from locstream.bundle.bundle import open_bundles
 from locstream.errors import LocstreamError
 from locstream.upload.acquiring import acquiring
-from locstream.upload.folder_filer import FolderFiler
+from locstream.upload.places import filer_of
+from locstream.upload.progress_bar import ProgressBar
 from locstream.upload.queue import Queue, default_queue_folder
 from locstream.upload.settings import UploadSettings, default_settings_file, load_upload_settings
 from locstream.upload.ticket import Ticket
@@ -112,7 +113,7 @@ def _forget(queue: Queue, runs: Sequence[str]) -> int:
 
 
 def _preflight(settings: UploadSettings) -> int:
-    checks = _filer(settings).preflight()
+    checks = filer_of(settings).preflight()
     for check in checks:
         print(
             f"{'ok' if check.fine else 'NO':<4}{check.name:<12}{check.said}" + (f"; {check.todo}" if check.todo else "")
@@ -127,7 +128,9 @@ def _upload(queue: Queue, settings: UploadSettings, *, forever: bool) -> int:
             for ticket in queue.tickets():
                 queue.change(ticket.uuid, lambda found: found.again(time.time()) if found.state == "waiting" else found)
         busy = (lambda: False) if settings.while_acquiring else acquiring
-        uploader = Uploader(queue, _filer(settings), busy=busy, tell=_tell)
+        bar = ProgressBar(sys.stdout)
+        filer = filer_of(settings)
+        uploader = Uploader(queue, filer, busy=busy, tell=bar.tell, show=bar.show)
         ended = False
 
         def end(number: int, frame: object) -> None:
@@ -141,18 +144,7 @@ def _upload(queue: Queue, settings: UploadSettings, *, forever: bool) -> int:
             uploader.work()
             if not forever:
                 break
+            filer.idle()
             time.sleep(LOOK_EVERY_S)
     left = [t for t in queue.tickets() if t.state != "filed"]
     return 1 if left and not forever else 0
-
-
-def _filer(settings: UploadSettings) -> FolderFiler:
-    assert settings.folder is not None  # `load_upload_settings` has seen to it
-    return FolderFiler(settings.folder)
-
-
-def _tell(text: str) -> None:
-    if sys.stdout.isatty() and text.endswith("MB"):
-        print(f"\r{text}\033[K", end="", flush=True)
-    elif not text.endswith("MB"):
-        print(("\n" if sys.stdout.isatty() else "") + text, flush=True)

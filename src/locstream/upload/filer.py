@@ -54,6 +54,9 @@ class Filer(Protocol):
     def preflight(self) -> list[Check]:
         """Say, without changing anything, whether an upload would work now. Does not raise for what it finds."""
 
+    def idle(self) -> None:
+        """Do what must be done now and then while nothing waits; called every few seconds. Never raises."""
+
     def file(self, bundle: Bundle, progress: Progress) -> str:
         """Hand a run on; return an address under which a browser or a file manager shows it.
 

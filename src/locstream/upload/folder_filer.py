@@ -39,6 +39,9 @@ class FolderFiler:
         said = "can be written" if may else "cannot be written" if there else "is not there"
         return [Check("folder", may, f"{self._folder} {said}", "" if may else "mount it, or have it made writable")]
 
+    def idle(self) -> None:
+        """Nothing has to be kept alive."""
+
     def file(self, bundle: Bundle, progress: Progress) -> str:
         """Copy what is missing, then its description; see `locstream.upload.filer.Filer`."""
         if not self._folder.is_dir():

@@ -14,6 +14,7 @@ from locstream.bundle.bundle import Bundle
 from locstream.bundle.whole_file import whole_file
 from locstream.errors import LocstreamError
 from locstream.results.lock import FileLock
+from locstream.upload.state import state_folder
 from locstream.upload.ticket import Ticket
 
 SUFFIX = ".json"
@@ -23,8 +24,8 @@ _UPLOADER = "uploader.lock"
 
 
 def default_queue_folder() -> Path:
-    """Return the user's own folder for it."""
-    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "locstream" / "uploads"
+    """Return the service's or the user's own folder for it."""
+    return state_folder() / "uploads"
 
 
 class Queue:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tomllib
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
@@ -22,6 +22,8 @@ class UploadSettings(Settings):
     """Send also while an acquisition runs on this computer; the network and the disk are then shared with it."""
     nice: Annotated[int, Field(ge=0, le=19)] = 15
     """Niceness added to the uploader's process."""
+    places: Annotated[dict[str, dict[str, Any]], Field(default_factory=dict)]
+    """The file's tables, such as [omero], by name; what they hold is the matter of the place."""
 
 
 def default_settings_file() -> Path:
@@ -38,12 +40,14 @@ def load_upload_settings(path: Path) -> UploadSettings:
         There is no such file, it is not valid, or says nowhere to go.
     """
     try:
-        found = UploadSettings.model_validate(tomllib.loads(path.read_text("utf-8-sig")))
+        document = tomllib.loads(path.read_text("utf-8-sig"))
+        tables = {name: document.pop(name) for name in list(document) if isinstance(document[name], dict)}
+        found = UploadSettings.model_validate({**document, "places": tables})
     except OSError as error:
         raise ConfigError(
             f"the upload settings {path} cannot be read: {error.strerror}",
             safe="what is queued stays queued",
-            todo='write into it where finished runs go, for example `folder = "/mnt/lab/smlm"` (see docs/upload.md)',
+            todo="write into it where finished runs go (see docs/upload.md)",
         ) from error
     except ValidationError as error:
         wrong = [f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors()]
@@ -54,6 +58,9 @@ def load_upload_settings(path: Path) -> UploadSettings:
         raise ConfigError(
             f"the upload settings {path} are not TOML: {error}", safe="what is queued stays queued"
         ) from error
-    if found.folder is None:
-        raise ConfigError(f"{path} does not say where finished runs go", todo='`folder = "/mnt/lab/smlm"`, for example')
-    return found.model_copy(update={"folder": found.folder.expanduser()})
+    if found.folder is None and not tables:
+        raise ConfigError(
+            f"{path} does not say where finished runs go",
+            todo='`folder = "/mnt/lab/smlm"`, or a table [omero] with `host = "…"` (see docs/upload.md)',
+        )
+    return found if found.folder is None else found.model_copy(update={"folder": found.folder.expanduser()})

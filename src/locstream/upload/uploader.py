@@ -29,6 +29,8 @@ class Uploader:
         Says whether an acquisition runs; nothing is sent then.
     tell
         Told in sentences what happens.
+    show
+        Told of a run what is being done, and how many bytes of how many have arrived.
     clock, sleep
         Seconds since the epoch; waits so many seconds.
     """
@@ -40,10 +42,11 @@ class Uploader:
         *,
         busy: Callable[[], bool] = lambda: False,
         tell: Callable[[str], None] = lambda text: None,
+        show: Callable[[str, str, int, int], None] = lambda name, what, done, total: None,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._queue, self._filer, self._busy, self._tell = queue, filer, busy, tell
+        self._queue, self._filer, self._busy, self._tell, self._show = queue, filer, busy, tell, show
         self._clock, self._sleep = clock, sleep
         self._asked_s = float("-inf")
         self._stopping = False
@@ -94,7 +97,7 @@ class Uploader:
         self._wait_while_busy()
         if not self._queue.has(ticket.uuid):
             raise Stopped
-        self._tell(f"{ticket.name}: {what}, {done / 1e6:,.1f} of {total / 1e6:,.1f} MB")
+        self._show(ticket.name, what, done, total)
 
     def _wait_while_busy(self) -> None:
         if self._stopping:

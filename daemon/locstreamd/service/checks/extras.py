@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
+from locstream.omero import library
 from locstreamd.service.checks.finding import Finding, ok, problem
 
 
@@ -13,8 +14,12 @@ def check_viewer() -> Finding:
 
 
 def check_omero() -> Finding:
-    """Say whether finished runs can be uploaded."""
-    return _optional("OMERO", {"omero": "upload"}, "omero")
+    """Say whether finished runs can be filed in OMERO: by a library in this Python, or in an environment beside it."""
+    if all(find_spec(module) is not None for module in library.NEEDED):
+        return ok("OMERO", "installed: omero (upload)")
+    if library.is_ready():
+        return ok("OMERO", f"installed: omero (upload), in {library.environment()}")
+    return ok("OMERO", "not installed (omero); if wanted: `locstream omero install`")
 
 
 def check_metrics(listen: str) -> Finding:
