@@ -186,7 +186,7 @@ def test_workers_are_sent_home(bench: Bench) -> None:
     worker = bench.join(pid=1)
     bench.dispatcher.close()
     messages = []
-    while worker.socket.poll(1000) and not (messages and isinstance(messages[-1], Leave)):
+    while worker.socket.poll(20_000) and not (messages and isinstance(messages[-1], Leave)):
         messages.append(TO_WORKER.unpack(list(worker.socket.recv_multipart()))[0])
     assert isinstance(messages[0], Setup)
     assert isinstance(messages[-1], Leave)
