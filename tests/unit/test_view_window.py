@@ -272,9 +272,17 @@ def test_region_gives_its_numbers_and_goes_again(qtbot: QtBot, watching: ViewWin
     text = watching.filters.region.text()
     assert "100 localizations" in text
     assert "median precision 10.0 nm" in text
+    close_up = watching.filters.close_up
+    assert close_up.image is not None
+    shown = close_up.grab().toImage()
+    painted = int(0.8 * shown.height())  # the region is broader than high
+    lit = [(x, y) for x in range(shown.width()) for y in range(painted) if shown.pixelColor(x, y).lightness() > 100]
+    middle = shown.width() / 2, painted / 2
+    assert np.mean(lit, 0) == pytest.approx(middle, abs=8), "the spot, in the middle of the region"
     activate(qtbot, watching)
     qtbot.keyClick(watching, Qt.Key.Key_Escape)
     assert watching.filters.region.text() == ""
+    assert close_up.image is None
 
 
 def test_saved_view_shows_the_same_part_again(qtbot: QtBot, watching: ViewWindow, tmp_path: Path) -> None:
@@ -383,6 +391,29 @@ def test_snap_saves_the_frame_in_view(
     activate(qtbot, window)
     qtbot.keyClick(window, Qt.Key.Key_S)
     qtbot.waitUntil(lambda: "exists already" in window.strip.text(), timeout=60_000)
+
+
+def test_the_average_of_the_camera_lies_under_the_picture(
+    qtbot: QtBot, window: ViewWindow, microscope: Microscope, recorded: Hello
+) -> None:
+    assert not window.side.under.isEnabled()
+    microscope.begin(recorded)
+    turning(qtbot, microscope, lambda: window.model is not None)
+    microscope.spots(100)
+    microscope.status()
+    turning(qtbot, microscope, window.side.under.isEnabled)
+    activate(qtbot, window)
+    qtbot.keyClick(window, Qt.Key.Key_U)
+    assert window.settings.under == "camera"
+    turning(qtbot, microscope, lambda: window.redraw.drawn is not None and window.redraw.drawn.under is not None)
+    model = window.model
+    assert model is not None
+    # nothing new comes any more: frames from before are averaged, too, and it is said of how many
+    turning(qtbot, microscope, lambda: model.average is not None and model.average.frames > 5)
+    turning(qtbot, microscope, lambda: "(1 frames)" not in window.side.under.text())
+    assert window.side.under.isChecked()
+    qtbot.mouseClick(window.side.under, Qt.MouseButton.LeftButton)
+    turning(qtbot, microscope, lambda: window.redraw.drawn is not None and window.redraw.drawn.under is None)
 
 
 def test_a_frame_that_cannot_be_written_is_told(tmp_path: Path) -> None:

@@ -13,8 +13,11 @@ from locstream.errors import LocstreamError
 from locstream.stacks.source import Image
 from locstream_view.following.raw_frames import FramesOfRun, open_frames
 from locstream_view.following.seen import Seen
+from locstream_view.model.model import ViewModel
 
 EVERY_S = 0.5
+AVERAGED = 40
+"""About so many frames of a run that has ended are averaged."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +56,8 @@ class FrameWatch(threading.Thread):
         self._seen = seen
         self._ending = threading.Event()
         self._raw: FramesOfRun | None = None
+        self._before: FramesOfRun | None = None
+        self._average_upto = -1
         self._of: object = None
 
     def run(self) -> None:
@@ -89,8 +94,23 @@ class FrameWatch(threading.Thread):
             size = seen.model.pixel_size_nm
             where = (np.asarray(found[name] / size, np.float64) for name in ("x_nm", "y_nm"))
             self.frame = WatchedFrame(frame.number, frame.image, *where)
+            seen.model.look_at(frame.image)
+        elif self._average_upto < seen.model.last_frame:
+            self._look_back(seen, seen.model)
+
+    def _look_back(self, seen: Seen, model: ViewModel) -> None:
+        """While nothing new comes, take frames from before into the average, first to last, a few in all."""
+        if self._before is None:
+            self._before, _ = open_frames(seen.files)
+        self._average_upto += max(1, model.last_frame // AVERAGED)
+        if self._before is None or self._average_upto >= model.last_frame:
+            return
+        if (frame := self._before.newest(self._average_upto)) is not None:
+            model.look_at(frame.image)
 
     def _forget(self) -> None:
-        if self._raw is not None:
-            self._raw.close()
-            self._raw = None
+        for frames in (self._raw, self._before):
+            if frames is not None:
+                frames.close()
+        self._raw = self._before = None
+        self._average_upto = -1

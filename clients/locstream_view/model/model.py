@@ -11,7 +11,9 @@ import numpy.typing as npt
 from locstream.localizations import LOCALIZATION, Localizations
 from locstream.rendering import histogram
 from locstream.rendering.grid import Picture, Tally, grid
+from locstream.stacks.source import Image
 from locstream_view.model import deep_zoom
+from locstream_view.model.camera_average import CameraAverage, begin_average
 from locstream_view.model.kept_rows import KeptRows
 from locstream_view.model.pyramid import DEFAULT_PIXEL_NM, CountPyramid
 from locstream_view.model.region import RegionNumbers, region_numbers
@@ -68,6 +70,11 @@ class ViewModel:
         Of the rows.
     keep_rows
         How many rows stay in memory for filters, deep zoom and numbers.
+
+    Attributes
+    ----------
+    average
+        Of the camera frames that were looked at; None before the first.
     """
 
     def __init__(
@@ -88,6 +95,12 @@ class ViewModel:
         self._all = self._layer(Filters(), "density")
         self._shown = self._all
         self._next: _Layer | None = None
+        self.average: CameraAverage | None = None
+
+    def look_at(self, image: Image) -> None:
+        """Take one more camera frame into the average: shape (rows, columns), uint16. By one thread only."""
+        average = self.average
+        self.average = begin_average(image) if average is None else average.with_frame(image)
 
     @property
     def has_depth(self) -> bool:
@@ -211,7 +224,9 @@ class ViewModel:
             bin_nm = deep_zoom.affordable_bin(rows, nm_per_px)
             drawn = deep_zoom.draw_gaussians(rows, window, bin_nm, value_of(rows, layer.colour_by))
         how: Drawing = "counts" if rows is None else "gaussians"
-        return Drawn(*drawn, how, layer.colour_by, self._span(layer, settings))
+        average = self.average if settings.under == "camera" else None
+        under = average.under(drawn[2], self.pixel_size_nm) if average is not None else None
+        return Drawn(*drawn, how, layer.colour_by, self._span(layer, settings), under)
 
     def _for_gaussians(
         self, layer: _Layer, window: Window, nm_per_px: float, settings: ViewSettings

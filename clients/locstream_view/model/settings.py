@@ -14,6 +14,7 @@ from locstream.settings import Settings
 
 ColourBy = Literal["density", "time", "depth"]
 Drawing = Literal["auto", "counts", "gaussians"]
+Under = Literal["nothing", "camera"]
 
 ROW_FILTERS = ("frame", "photons", "precision_nm", "sigma_nm", "background", "z_nm")
 """The quantities by which rows are chosen."""
@@ -125,6 +126,9 @@ class ViewSettings(Settings):
     """Localizations per µm² that take the brightest colour, at every zoom; None: by the percentile."""
     gamma: Annotated[float, Field(ge=0.1, le=10)] = 0.7
     """Exponent of the display: 1 is proportional, below 1 lifts what is faint. No number and no OME-TIFF is changed."""
+    under: Under = "nothing"
+    """What lies under the picture, in grey: "camera", the mean of the camera frames that were looked at, which is the
+    sample without super-resolution; or "nothing"."""
     depth_range_nm: tuple[float, float] | None = None
     """Depths that take the first and the last colour, nm; None: all but the outermost 1 % of the latest rows."""
     filters: Filters = Filters()

@@ -12,6 +12,7 @@ from numba import njit
 
 from locstream.rendering.colour import Rgb, full_scale, lookup_table
 from locstream.rendering.grid import Grid, Picture
+from locstream_view.model.camera_average import Grey
 from locstream_view.model.settings import ColourBy, Drawing, ViewSettings
 
 # From blue over a pale grey to orange: as light at both ends, and told apart by every kind of colour-blind eye.
@@ -40,6 +41,8 @@ class Drawn:
         What `means` are of.
     span
         Values that take the first and the last colour.
+    under
+        Grey that lies under it, shape `grid.shape`, uint8; None for none.
     """
 
     image: Picture
@@ -48,6 +51,7 @@ class Drawn:
     how: Drawing
     colour_by: ColourBy = "density"
     span: tuple[float, float] = (0.0, 1.0)
+    under: Grey | None = None
 
     @property
     def per_um2(self) -> float:
@@ -86,6 +90,8 @@ def coloured(drawn: Drawn, settings: ViewSettings, brightest: float) -> Rgb:
         low, high = drawn.span
         hue_per_value = 255 / max(high - low, 1e-9)
         _paint_values(rgb, drawn.image, per_step, levels, drawn.means, low, hue_per_value, value_table())
+    if drawn.under is not None:
+        np.maximum(rgb, drawn.under[..., None], out=rgb)
     return rgb
 
 

@@ -6,6 +6,7 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QGridLayout, QLabel, QLineEdit, QPushButton, QWidget
 
 from locstream_view.model.settings import ROW_FILTERS, Filters, Range
+from locstream_view.window.close_up import CloseUp
 
 LABELS = {
     "frame": ("Frame", "frame number, from 0"),
@@ -51,7 +52,9 @@ class FiltersPanel(QWidget):
         self.region.setWordWrap(True)
         self.region.setToolTip("numbers of the region: Shift and drag draws one, Esc takes it away")
         grid.addWidget(self.region, len(ROW_FILTERS) + 3, 0, 1, 3)
-        grid.setRowStretch(len(ROW_FILTERS) + 4, 1)
+        self.close_up = CloseUp()
+        grid.addWidget(self.close_up, len(ROW_FILTERS) + 4, 0, 1, 3)
+        grid.setRowStretch(len(ROW_FILTERS) + 5, 1)
 
     def _add_row(self, grid: QGridLayout, row: int, name: str) -> None:
         text, tip = LABELS[name]

@@ -42,7 +42,8 @@ class Redraw:
         """Draw if there is a reason to; return whether it was done."""
         now = time.monotonic()
         counted = model.counted
-        state = (id(model), counted.total, counted.shown)
+        under = model.average if settings.under == "camera" else None
+        state = (id(model), counted.total, counted.shown, under)
         if not self._wanted and (state == self._state or now - self._at < ROWS_EVERY_S):
             return False
         self._wanted, self._state, self._at = False, state, now

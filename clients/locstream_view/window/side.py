@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QFormLayout, QGridLayout, QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFormLayout, QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from locstream_view.following.numbers import Number
 from locstream_view.model.distribution import distribution
@@ -60,6 +60,10 @@ class Side(QWidget):
         column.addLayout(grid)
         self.raw = RawPanel()
         column.addWidget(self.raw, 1)
+        self.under = QPushButton("Average under the picture")
+        self.under.setCheckable(True)
+        self.under.setToolTip("the mean of the camera frames, in grey: the sample without super-resolution (U)")
+        column.addWidget(self.under)
 
     def show_numbers(self, found: Sequence[Number]) -> None:
         """Show lines; one that is not as it should be stands out."""
@@ -77,6 +81,14 @@ class Side(QWidget):
             value.setText(number.text if number.good else f"{number.text}  !")
             value.setToolTip(number.tip)
             value.setStyleSheet("" if number.good else f"color: {ORANGE.name()}; font-weight: bold")
+
+    def show_average(self, model: ViewModel | None, *, under: bool) -> None:
+        """Show whether the average lies under the picture, and of how many frames it is."""
+        average = model.average if model is not None else None
+        frames = f" ({average.frames:,} frames)" if average is not None else ""
+        self.under.setText(f"Average under the picture{frames}")
+        self.under.setEnabled(average is not None)
+        self.under.setChecked(under)
 
     def show_model(self, model: ViewModel, filters: Filters) -> None:
         """Show curve and distributions of a model."""

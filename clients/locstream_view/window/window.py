@@ -124,6 +124,7 @@ class ViewWindow(QMainWindow):
         self.controls.asked.connect(lambda: show_help(self))
         self.controls.filtering.connect(self.filters.setVisible)
         self.filters.chosen.connect(self._filter)
+        self.side.under.clicked.connect(lambda held: self._set(under="camera" if held else "nothing"))
         self.canvas.pointed.connect(self._point)
         self.canvas.framed.connect(self._show_region)
         step = 0.15
@@ -140,6 +141,7 @@ class ViewWindow(QMainWindow):
             "M": lambda: self.controls.next_of(self.controls.colormap),
             "C": lambda: self.controls.next_of(self.controls.colour_by),
             "G": lambda: self.controls.next_of(self.controls.drawing),
+            "U": self.side.under.click,
             "L": self.controls.lock.toggle,
             "F": self.controls.filters.toggle,
             "Ctrl+0": self.filters.everything.click,
@@ -184,6 +186,7 @@ class ViewWindow(QMainWindow):
         if self.model is not None:
             self.side.show_model(self.model, self.settings.filters)
         self.side.raw.show_frame(self._frames.frame, self._frames.why)
+        self.side.show_average(self.model, under=self.settings.under == "camera")
         self.filters.counts.setText(counts_text(counted))
         if time.monotonic() >= self._region_at:
             self._show_region(self.canvas.overlay.region)
@@ -229,6 +232,7 @@ class ViewWindow(QMainWindow):
     def _show_region(self, window: Window | None) -> None:
         began = time.monotonic()
         self.filters.region.setText(region_text(self.model, window))
+        self.filters.close_up.show_region(self.model, window, self.settings)
         # A region of millions of rows is counted less often, so that the mouse never waits for it.
         self._region_at = time.monotonic() + 20 * (time.monotonic() - began)
         if window is not None and not self.filters.isVisible() and self.isVisible():
