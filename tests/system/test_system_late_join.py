@@ -99,9 +99,9 @@ def join(clients: list[Joined], others: list[Joined], connection: Connection) ->
 
 
 def test_every_client_gets_every_row_once(tmp_path: Path) -> None:
-    early, pausing, late, middle = Joined(0), Joined(0, pause_s=0.05), Joined(0), Joined(FIRST)
+    early, pausing, late, middle = Joined(0), Joined(0, pause_s=0.01), Joined(0), Joined(FIRST)
     early_async, pausing_async, late_async, middle_async = (
-        Joined(0), Joined(0, pause_s=0.05), Joined(0), Joined(FIRST)
+        Joined(0), Joined(0, pause_s=0.01), Joined(0), Joined(FIRST)
     )  # fmt: skip
     with SpawnedRun(tmp_path, SETTINGS) as run:
         threads = join([early, pausing], [early_async, pausing_async], run.connection())

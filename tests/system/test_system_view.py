@@ -128,6 +128,7 @@ def test_pictures_of_the_window_without_a_screen_and_with_opengl_are_the_same(
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    monkeypatch.delenv("QT_QPA_PLATFORM", raising=False)  # the tests of the window set it for all that follow
     demo = locstream("demo", "--frames", "150", *SMALL)
     assert demo.finish() == 0, demo.err  # type: ignore[attr-defined]
     path = str(results_in(tmp_path))
