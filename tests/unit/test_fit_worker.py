@@ -263,6 +263,12 @@ def test_a_calibration_that_is_not_the_one_that_was_sent_is_refused(
     assert isinstance(worker.end(), LocstreamError)
 
 
+def until_lost(line: Line) -> None:
+    """Receive until it cannot; news of the connection alone is nothing received."""
+    for _ in range(10):
+        line.receive(60_000)
+
+
 def test_what_waited_on_a_lost_line_is_given_up(context: zmq.Context[zmq.Socket[bytes]], tmp_path: Path) -> None:
     """Rows of one acquisition must not reach the next at the same endpoint."""
     endpoint = f"ipc://{tmp_path}/work"
@@ -273,8 +279,7 @@ def test_what_waited_on_a_lost_line_is_given_up(context: zmq.Context[zmq.Socket[
         first.socket.close()
         second = Dispatcher(context, endpoint)
         with pytest.raises(LineLostError, match="is lost"):
-            for _ in range(10):  # news of the connection alone is nothing received
-                line.receive(60_000)
+            until_lost(line)
         assert line.met
         with contextlib.suppress(LineLostError):
             line.send(pack(Goodbye()))
