@@ -10,6 +10,7 @@ from hypothesis.extra import numpy as hnp
 from fitting_frames import expose, light, scatter
 from locstream.calibration.camera import CameraCalibration
 from locstream.fitting import FitOptions, FitStatus, Localizer
+from locstream.fitting.table import SECOND_ORDER
 from locstream.localizations import FIELDS, LOCALIZATION, Localizations
 
 SHAPES = st.tuples(st.integers(1, 40), st.integers(1, 40))
@@ -23,7 +24,9 @@ def safe(rows: Localizations, height: int, width: int, pixel_nm: float, frame: i
         assert (rows[field.name] >= 0).all(), field.name
     assert (rows["x_nm"] < width * pixel_nm).all()
     assert (rows["y_nm"] < height * pixel_nm).all()
-    assert (np.maximum(rows["x_uncertainty_nm"], rows["y_uncertainty_nm"]) <= pixel_nm * 1.0001).all()
+    beyond = np.sqrt(1 + SECOND_ORDER * (rows["photons_uncertainty"] / rows["photons"]) ** 2)
+    bound = np.maximum(rows["x_uncertainty_nm"], rows["y_uncertainty_nm"]) / beyond
+    assert (bound <= pixel_nm * 1.0001).all()
     assert (rows["frame"] == frame).all()
     assert (rows["status"] == FitStatus.CONVERGED).all()
     assert (rows["iterations"] > 0).all()

@@ -11,7 +11,7 @@ from locstream.fitting.status import FitStatus
 from locstream.localizations import Localizations
 
 MAX_UNCERTAINTY_PX = 1.0
-"""A position less certain than this says no more than the peak it came from."""
+"""A position whose bound is larger says no more than the peak it came from."""
 SECOND_ORDER = 2.7
 """How much the variance of a position exceeds its Cramér-Rao bound, in parts of it, over the squared relative
 uncertainty of the photons. The bound is the first term of an expansion in 1 / SNR²; for the dimmest the next one counts
@@ -36,8 +36,7 @@ def is_molecule(fits: SpotFits, k: int, height: int, width: int) -> bool:
     """Tell whether a fit is a molecule: it converged, inside the frame, with a position that is certain enough."""
     x, y = fits.estimate[k, X], fits.estimate[k, Y]
     inside = 0 <= x <= width - 1 and 0 <= y <= height - 1
-    beyond = beyond_the_bound(fits.estimate[k, PHOTONS], fits.uncertainty[k, PHOTONS])
-    certain = beyond * max(fits.uncertainty[k, X], fits.uncertainty[k, Y]) <= MAX_UNCERTAINTY_PX
+    certain = max(fits.uncertainty[k, X], fits.uncertainty[k, Y]) <= MAX_UNCERTAINTY_PX
     return bool(fits.status[k] == _CONVERGED and inside and certain)
 
 
@@ -55,7 +54,7 @@ def write_rows(
     """Write those of the first `n` fits that are a molecule into `rows` and return their number.
 
     A fit is left out where it did not converge or ended at a bound, where its data were bad, where it lies outside
-    the centres of the frame's corner pixels, or where its position is uncertain by more than `MAX_UNCERTAINTY_PX`.
+    the centres of the frame's corner pixels, or where the bound of its position is above `MAX_UNCERTAINTY_PX`.
     Every value of a row that is written is finite and none is negative. Uncertainties are Cramér-Rao bounds, those of
     the position with the next term, see `SECOND_ORDER`.
     """
