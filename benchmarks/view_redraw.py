@@ -128,6 +128,11 @@ class Screen(QObject):
         while not condition():
             self._application.processEvents()
 
+    def rest(self, seconds: float) -> None:
+        """Let the window live for a while."""
+        end = time.perf_counter() + seconds
+        self.until(lambda: time.perf_counter() > end)
+
     def painted(self) -> None:
         """Let the window live until its picture was painted once more."""
         before = self.paints
@@ -172,8 +177,7 @@ def measured(application: QApplication, model: ViewModel, *, gl: bool) -> dict[s
         screen.window.canvas.show_whole()
         turns = []
         for number in range(TURNS):
-            pause = time.perf_counter() + 0.037  # no multiple of the window's own turn
-            screen.until(lambda end=pause: time.perf_counter() > end)  # type: ignore[misc]
+            screen.rest(0.037)  # no multiple of the window's own turn
             turns.append(screen.turn_the_wheel(1 if number % 8 < 4 else -1))
     for name, times in zip(("moved", "drawn"), zip(*turns, strict=True), strict=True):
         found[name], found[f"{name} p95"] = statistics.median(times), statistics.quantiles(times, n=20)[-1]

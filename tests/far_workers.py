@@ -66,6 +66,11 @@ class Node:
         """Wait for a sentence."""
         until(lambda: text in self.printed, lambda: f"{text!r} is not in: {self.printed}")
 
+    def wait_until_it_ends(self) -> int:
+        """Wait until it ended of itself; return its status."""
+        until(lambda: self.process.poll() is not None, lambda: f"it still runs: {self.printed}")
+        return self.process.returncode
+
     def leave(self) -> int:
         """Ask it to leave; return its status."""
         self.process.terminate()

@@ -11,7 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from locstream.omero import installation
-from locstream.omero.library import OMERO, TAG, cache, is_made
+from locstream.omero.client_library import OMERO, TAG, cache, is_made
 
 STAND_IN = ("tables==3.11.1", "tifffile==2026.3.3")
 """What the stand-in server reads images and keeps tables with."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from locstream.omero.library import VARIABLE
+from locstream.omero.client_library import VARIABLE
 from omero_wire.stand_in_process import StandIn
 
 PROCESS = Path(__file__).with_name("uploader_process.py")

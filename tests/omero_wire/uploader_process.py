@@ -14,7 +14,7 @@ from typing import Any
 
 from locstream.bundle.bundle import Bundle, open_bundles
 from locstream.errors import LocstreamError
-from locstream.omero import filing, library
+from locstream.omero import client_library, filing
 from locstream.omero.filer import OmeroFiler, omero_settings
 from locstream.omero.keys import save_key
 from locstream.upload.state import state_folder
@@ -25,7 +25,7 @@ filers: list[OmeroFiler] = []
 
 
 def login(settings: dict[str, Any], user: str, password: str) -> None:
-    library.use()
+    client_library.use()
     from locstream.omero.session import lasting_key
 
     found = omero_settings(settings)

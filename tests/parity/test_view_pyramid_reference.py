@@ -37,7 +37,7 @@ def some_rows(n: int, seed: int = 3) -> Localizations:
     return rows
 
 
-def numpy_histogram(rows: Localizations, shape: tuple[int, int], bin_nm: float) -> np.ndarray:  # type: ignore[type-arg]
+def numpy_histogram(rows: Localizations, shape: tuple[int, int], bin_nm: float) -> np.ndarray:
     """Count with numpy alone."""
     edge = -0.5 * PIXEL_NM
     finite = rows[np.isfinite(rows["x_nm"])]
@@ -162,7 +162,7 @@ def test_colours_of_means_against_numpy() -> None:
 LETTER_F = [(10, 6), (10, 9), (10, 12), (10, 15), (10, 18), (13, 6), (16, 6), (19, 6), (13, 12), (16, 12)]
 
 
-def frame_of_the_letter() -> np.ndarray:  # type: ignore[type-arg]
+def frame_of_the_letter() -> np.ndarray:
     frame = np.full((HEIGHT_PX, WIDTH_PX), 100, np.uint16)
     for column, row in LETTER_F:
         frame[row, column] = 1_000
@@ -176,7 +176,7 @@ def rows_of_the_letter() -> Localizations:
     return rows
 
 
-def lit_camera_pixels(image: np.ndarray, bin_nm: float, left_nm: float, top_nm: float) -> set[tuple[int, int]]:  # type: ignore[type-arg]
+def lit_camera_pixels(image: np.ndarray, bin_nm: float, left_nm: float, top_nm: float) -> set[tuple[int, int]]:
     """Return the camera pixels, (column, row), under the brightest pixel of each spot."""
     rows, columns = np.nonzero(image > 0.3 * image.max())
     x, y = left_nm + (columns + 0.5) * bin_nm, top_nm + (rows + 0.5) * bin_nm
@@ -216,7 +216,7 @@ def test_the_raw_frame_is_the_recorded_one(tmp_path: Path) -> None:
             image = frame_of_the_letter()
             image[0, 0] = number
             writer.append(image, number, 1.0)
-        assert [raw.newest(upto).number for upto in (0, 1, 2, 9, 3)] == [0, 1, 1, 3, 3]  # type: ignore[union-attr]
+        assert [raw.newest(upto).number for upto in (0, 1, 2, 9, 3)] == [0, 1, 1, 3, 3]
         newest = raw.newest(0)
         assert newest is not None
         np.testing.assert_array_equal(newest.image[1:], frame_of_the_letter()[1:])

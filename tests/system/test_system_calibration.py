@@ -68,7 +68,7 @@ def test_a_wrong_calibration_is_said_in_the_summary(
     (stacks / "camera.toml").write_text(f"[[camera]]\npixel_size_nm = 100\n{values}\n")
     run = locstream("replay", "cell.tif", "--config", "camera.toml", "--out", "out")
     assert run.finish() == 0, run.err
-    assert sentence in " ".join(summary_of(stacks / "out")["warnings"])  # type: ignore[arg-type]
+    assert sentence in " ".join(summary_of(stacks / "out")["warnings"])
     assert sentence in run.out
 
 

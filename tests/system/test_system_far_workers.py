@@ -180,8 +180,7 @@ def test_who_must_not_work_is_told_why_and_nobody_else_notices(
             (older, ["0.0.7", __version__]),
             (changed, ["0123456789ab", sources_digest()]),
         ):
-            until(lambda: node.process.poll() is not None, lambda: node.printed)  # noqa: B023
-            assert node.process.returncode == 1
+            assert node.wait_until_it_ends() == 1
             assert all(reason in node.printed for reason in reasons), node.printed
         for node in (lost, keyless):
             node.wait_until_it_says("--keys")

@@ -52,7 +52,7 @@ def test_late_window_has_every_row_of_the_file(
         wait_until(lambda: frames.frame is not None, what="a camera frame")
         wait_until(lambda: follower.seen.phase == "ended", what="the end")
         seen, frame = follower.seen, frames.frame
-        assert demo.finish() == 0, demo.err  # type: ignore[attr-defined]
+        assert demo.finish() == 0, demo.err
         assert seen.end is not None
         assert seen.model is not None
         assert frame is not None
@@ -80,7 +80,7 @@ def test_a_killed_run_is_told_and_the_next_is_followed(
         first = locstream("demo", "--frames", "100000", *SMALL)
         wait_until(lambda: follower.seen.status is not None, COMPILED_S, "the first run")
         before = follower.seen.hello
-        first.process.send_signal(signal.SIGKILL)  # type: ignore[attr-defined]
+        first.process.send_signal(signal.SIGKILL)
         wait_until(lambda: follower.seen.phase == "silent", what="the silence")
         locstream("demo", "--frames", "100000", *SMALL)
         wait_until(
@@ -107,16 +107,16 @@ def test_stop_ends_the_camera(locstream: Callable[..., object], wait_until: Call
         wait_until(lambda: follower.seen.end is not None, what="the end")
         assert follower.seen.end is not None
         assert follower.seen.end.outcome == "stopped"
-        assert demo.finish() == 0, demo.err  # type: ignore[attr-defined]
+        assert demo.finish() == 0, demo.err
     finally:
         follower.close()
 
 
-def shoot(locstream: Callable[..., object], folder: Path, name: str, *arguments: str) -> np.ndarray:  # type: ignore[type-arg]
+def shoot(locstream: Callable[..., object], folder: Path, name: str, *arguments: str) -> np.ndarray:
     path = folder / name
     view = locstream("view", *arguments, "--screenshot", str(path), "--after", "3", "--size", "900x600")
-    assert view.finish() == 0, view.err  # type: ignore[attr-defined]
-    assert "Error" not in view.err  # type: ignore[attr-defined]
+    assert view.finish() == 0, view.err
+    assert "Error" not in view.err
     with Image.open(path) as image:
         return np.asarray(image.convert("RGB")).astype(int)
 
@@ -130,7 +130,7 @@ def test_pictures_of_the_window_without_a_screen_and_with_opengl_are_the_same(
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     monkeypatch.delenv("QT_QPA_PLATFORM", raising=False)  # the tests of the window set it for all that follow
     demo = locstream("demo", "--frames", "150", *SMALL)
-    assert demo.finish() == 0, demo.err  # type: ignore[attr-defined]
+    assert demo.finish() == 0, demo.err
     path = str(results_in(tmp_path))
     plain = shoot(locstream, tmp_path, "plain.png", path)
     assert plain.shape == (600, 900, 3)
@@ -150,8 +150,8 @@ def test_opengl_that_was_asked_for_and_is_not_there_is_told(
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     view = locstream("view", "--screenshot", str(tmp_path / "x.png"), "--gl", "on")
-    assert view.finish() == 1  # type: ignore[attr-defined]
-    assert "OpenGL does not work on this screen" in view.err  # type: ignore[attr-defined]
+    assert view.finish() == 1
+    assert "OpenGL does not work on this screen" in view.err
 
 
 def test_without_the_extra_it_says_how_to_get_it(

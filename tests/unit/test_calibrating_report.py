@@ -95,7 +95,7 @@ def test_behind_an_em_register_photoelectrons_are_told_too() -> None:
     ids=lambda v: next(iter(v)) if isinstance(v, dict) else "",
 )
 def test_each_fault_is_one_sentence(change: dict[str, object], sentence: str) -> None:
-    with_fault = replace(camera(), **change)  # type: ignore[arg-type]
+    with_fault = replace(camera(), **change)
     found = report_warnings(with_fault)
     assert len(found) == 1
     assert re.search(sentence, found[0]), found[0]

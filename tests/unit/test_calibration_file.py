@@ -237,4 +237,4 @@ def test_a_header_is_checked(wrong: dict[str, Any]) -> None:
 
 def test_a_header_cannot_be_changed() -> None:
     with pytest.raises(ValidationError, match="frozen"):
-        header().mode = "slow"  # type: ignore[misc]
+        header().mode = "slow"

@@ -14,7 +14,7 @@ from llvmlite import binding
 from locstream.errors import LocstreamError
 from locstream.fitting import gaussian
 from locstream.fitting.gaussian import LANES
-from locstream.omero import library
+from locstream.omero import client_library
 from locstream.stacks.source import SourceInfo
 from locstream.stream.runtime import Connection, publish_connection
 from locstreamd.service.checks import clock, disk, extras, interpreter, memory
@@ -415,7 +415,7 @@ def test_what_nobody_asked_for_is_no_fault_where_it_is_missing(monkeypatch: pyte
 def test_a_library_beside_this_python_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     installed(monkeypatch)
     monkeypatch.setenv("LOCSTREAM_OMERO", str(tmp_path))
-    (library.packages(tmp_path) / "omero").mkdir(parents=True)
+    (client_library.packages(tmp_path) / "omero").mkdir(parents=True)
     told(check_omero(), Level.OK, f"installed: omero (upload), in {tmp_path}")
 
 

@@ -12,7 +12,7 @@ import pytest
 from finished_run import METADATA, finished
 from locstream.bundle.bundle import Bundle, open_bundles
 from locstream.errors import ConfigError, LocstreamError
-from locstream.omero import filer, filing, library, preflight
+from locstream.omero import client_library, filer, filing, preflight
 from locstream.omero.fetch import fetch, image_number, localizations_of, stack_of
 from locstream.omero.filer import LOST_IN_A_ROW, OmeroFiler, omero_filer
 from locstream.omero.filing import SOURCE, source_image
@@ -39,7 +39,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 def no_library(monkeypatch: pytest.MonkeyPatch) -> None:
     """The library is not needed: sessions here are in memory."""
     monkeypatch.setattr(filing, "BLOCK", 40_000)
-    monkeypatch.setattr(library, "use", lambda: None)
+    monkeypatch.setattr(client_library, "use", lambda: None)
 
 
 class Sessions:
@@ -170,7 +170,7 @@ def test_preflight_ends_where_nothing_further_can_be_known(monkeypatch: pytest.M
     def missing() -> None:
         raise LocstreamError("not installed", todo="install")
 
-    monkeypatch.setattr(preflight.library, "use", missing)
+    monkeypatch.setattr(preflight.client_library, "use", missing)
     (only,) = looked(SETTINGS, refuse).values()
     assert (only.name, only.fine) == ("library", False)
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from locstream.errors import LocstreamError
-from locstream.omero import command, installation, library
+from locstream.omero import client_library, command, installation
 from locstream.omero.installation import install
 
 
@@ -31,13 +31,13 @@ class Pip:
             folder.mkdir()
             (folder / "zeroc_ice-3.6.5-x.whl").write_text("")
         else:
-            library.packages(library.environment()).mkdir(parents=True, exist_ok=True)
+            client_library.packages(client_library.environment()).mkdir(parents=True, exist_ok=True)
 
 
 @pytest.fixture
 def pip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pip:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.delenv(library.VARIABLE, raising=False)
+    monkeypatch.delenv(client_library.VARIABLE, raising=False)
     made = Pip()
     monkeypatch.setattr(installation.subprocess, "run", made)
     monkeypatch.setattr(installation.venv, "create", lambda folder, **how: folder.mkdir())
@@ -46,24 +46,24 @@ def pip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pip:
 
 def test_ice_is_built_with_our_headers_before_pythons_and_kept(pip: Pip) -> None:
     said: list[str] = []
-    assert install(said.append) == library.environment()
+    assert install(said.append) == client_library.environment()
     (build, how), (put, _) = pip.calls
-    assert build[-1] == library.ICE
-    assert how["CPPFLAGS"] == f"-I{library.SHIM}"
-    assert {path.name for path in library.SHIM.iterdir()} >= {"Python.h", "eval.h"}
-    assert put[-1] == library.OMERO
+    assert build[-1] == client_library.ICE
+    assert how["CPPFLAGS"] == f"-I{client_library.SHIM}"
+    assert {path.name for path in client_library.SHIM.iterdir()} >= {"Python.h", "eval.h"}
+    assert put[-1] == client_library.OMERO
     assert put[-2].endswith(".whl")
-    assert library.is_ready()
+    assert client_library.is_ready()
     assert "takes some minutes" in said[0]
-    assert (library.packages(library.environment()) / "imp.py").exists() == (sys.version_info >= (3, 12))
+    assert (client_library.packages(client_library.environment()) / "imp.py").exists() == (sys.version_info >= (3, 12))
 
 
 def test_nothing_is_done_twice(pip: Pip, monkeypatch: pytest.MonkeyPatch) -> None:
     install()
     install()
     assert len(pip.calls) == 2
-    monkeypatch.setattr(library.sys, "version", "another day")
-    assert not library.is_ready()
+    monkeypatch.setattr(client_library.sys, "version", "another day")
+    assert not client_library.is_ready()
     install()
     assert len(pip.calls) == 3, "Ice is kept, the environment is made again"
 
@@ -76,12 +76,12 @@ def test_a_build_that_fails_says_what_it_needs_and_leaves_nothing_half(
     with pytest.raises(LocstreamError, match="pip ended with status 2") as error:
         install()
     assert "libssl-dev" in error.value.todo
-    assert not library.is_ready()
+    assert not client_library.is_ready()
     monkeypatch.setattr(installation.subprocess, "run", pip)
     install()
-    assert library.is_ready()
+    assert client_library.is_ready()
 
 
 def test_the_command_says_where_it_is(pip: Pip, capsys: pytest.CaptureFixture[str]) -> None:
     assert command.install() == 0
-    assert str(library.environment()) in capsys.readouterr().out
+    assert str(client_library.environment()) in capsys.readouterr().out

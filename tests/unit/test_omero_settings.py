@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from finished_run import METADATA, finished
 from locstream.bundle.bundle import open_bundles
 from locstream.errors import ConfigError, LocstreamError
-from locstream.omero import keys, library
+from locstream.omero import client_library, keys
 from locstream.omero.filer import omero_settings
 from locstream.omero.keys import save_key, session_keys
 from locstream.omero.settings import OmeroSettings
@@ -24,7 +24,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home without sessions."""
     monkeypatch.setattr(Path, "home", lambda: tmp_path)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    for name in (keys.VARIABLE, "OMERO_USERDIR", "OMERO_SESSIONDIR", library.VARIABLE):
+    for name in (keys.VARIABLE, "OMERO_USERDIR", "OMERO_SESSIONDIR", client_library.VARIABLE):
         monkeypatch.delenv(name, raising=False)
     return tmp_path
 
@@ -121,19 +121,19 @@ def test_a_key_is_kept_for_its_user_alone_and_never_shown() -> None:
 def test_a_library_that_is_missing_is_told_with_the_command_that_makes_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(library, "find_spec", lambda name: None)
+    monkeypatch.setattr(client_library, "find_spec", lambda name: None)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert not library.is_importable()
+    assert not client_library.is_importable()
     with pytest.raises(LocstreamError, match="is not installed") as error:
-        library.use()
+        client_library.use()
     assert "locstream omero install" in error.value.todo
     assert "stays queued" in error.value.safe
 
 
 def test_an_environment_of_another_python_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    library.environment().mkdir(parents=True)
-    (library.environment() / "ready").write_text(library.wanted())
-    assert library.is_ready()
-    (library.environment() / "ready").write_text("of another day")
-    assert not library.is_ready()
+    client_library.environment().mkdir(parents=True)
+    (client_library.environment() / "ready").write_text(client_library.wanted())
+    assert client_library.is_ready()
+    (client_library.environment() / "ready").write_text("of another day")
+    assert not client_library.is_ready()

@@ -21,7 +21,7 @@ class MemoryStack:
     def __init__(self, frames: int, damaged: tuple[int, ...] = (), **info: float) -> None:
         self.frames = frames
         self.damaged = damaged
-        self.info = SourceInfo(camera="old camera", width=4, height=3, frames=frames, **info)  # type: ignore[arg-type]
+        self.info = SourceInfo(camera="old camera", width=4, height=3, frames=frames, **info)
         self.closed = 0
         self.asked: list[int] = []
 
@@ -152,7 +152,7 @@ def test_without_any_rate_the_time_is_when_a_frame_was_read() -> None:
 
 def test_a_damaged_frame_is_named_and_ends_the_replay() -> None:
     source = replay(MemoryStack(1200, damaged=(1003,)))
-    assert [source.read(0).number for _ in range(1003)] == list(range(1003))  # type: ignore[union-attr]
+    assert [source.read(0).number for _ in range(1003)] == list(range(1003))
     with pytest.raises(SourceError, match="frame 1,003 of 1,200 cannot be read: page 1003 ends early") as raised:
         source.read(0)
     assert "1,003 frames before it" in raised.value.safe

@@ -189,7 +189,7 @@ def test_what_the_camera_dies_of_is_told_in_its_own_words(open_camera: Open, mon
     source = open_camera()
     monkeypatch.setattr(SimulatedChip, "expose", fail)
     source.start()
-    assert [source.read(1).number for _ in range(3)] == [0, 1, 2]  # type: ignore[union-attr]
+    assert [source.read(1).number for _ in range(3)] == [0, 1, 2]
     with pytest.raises(SourceError, match="ArithmeticError: lamp out of order"):
         source.read(1)
 

@@ -144,7 +144,7 @@ def test_every_setting_is_explained() -> None:
     """Each has a sentence under it, and the shown configuration prints it."""
 
     def explained(model: type, place: str) -> None:
-        for name, field in model.model_fields.items():  # type: ignore[attr-defined]
+        for name, field in model.model_fields.items():
             assert field.description, f"{place}{name} is not explained"
 
     config = Config()

@@ -75,9 +75,9 @@ def without_prometheus(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_without_the_library_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
     without_prometheus(monkeypatch)
-    with pytest.raises(ConfigError, match="needs prometheus-client, which is not installed") as caught:  # noqa: SIM117
-        with metrics(MetricsSettings(listen=address)):
-            pass
+    missing = pytest.raises(ConfigError, match="needs prometheus-client, which is not installed")
+    with missing as caught, metrics(MetricsSettings(listen=address)):
+        pass
     assert "pip install 'locstream[metrics]'" in caught.value.todo
 
 

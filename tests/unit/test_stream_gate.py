@@ -221,9 +221,9 @@ def test_one_who_may_not_is_refused_history_at_the_socket(server: ServerThread, 
             def get(self, name: str) -> str:
                 return "eve"
 
-        return s.router._answer([Frame()])  # type: ignore[list-item]
+        return s.router._answer([Frame()])
 
-    reply, _ = HISTORY_REPLIES.unpack(server.do(ask))  # type: ignore[arg-type]
+    reply, _ = HISTORY_REPLIES.unpack(server.do(ask))
     assert isinstance(reply, Reply)
     assert (reply.id, reply.ok, reply.message) == (9, False, "eve is admitted no longer")
     assert keys.name in keyring.admitted()

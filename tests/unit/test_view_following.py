@@ -50,7 +50,7 @@ def rows_of_frames(first: int, stop: int, each: int = 3) -> Localizations:
     return rows
 
 
-def records(first: int, stop: int, each: int = 3) -> np.ndarray:  # type: ignore[type-arg]
+def records(first: int, stop: int, each: int = 3) -> np.ndarray:
     found = np.zeros(stop - first, FRAME_RECORD)
     found["frame"] = np.arange(first, stop)
     found["rows"] = each
@@ -181,7 +181,7 @@ def publisher(tmp_path: Path) -> Iterator[SmallPublisher]:
 
 def turn_until(publisher: SmallPublisher, condition: object, what: str) -> None:
     deadline = time.monotonic() + 20
-    while not condition():  # type: ignore[operator]
+    while not condition():
         assert time.monotonic() < deadline, what
         publisher.tend()
         time.sleep(0.01)
@@ -282,14 +282,14 @@ class TestFollower:
 
 def _wait(condition: object) -> None:
     deadline = time.monotonic() + 20
-    while not condition():  # type: ignore[operator]
+    while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
 
 
 def status(**values: object) -> Status:
     given = {name: getattr(STATUS, name) for name in STATUS.__struct_fields__} | values
-    return Status(**given)  # type: ignore[arg-type]
+    return Status(**given)
 
 
 LIVE = Seen("following", "run", hello=HELLO, status=STATUS)

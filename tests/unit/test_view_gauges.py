@@ -121,7 +121,7 @@ class Terminal:
 
 
 def shown(out: Terminal, *statuses: Status) -> str:
-    line = LiveLine(out)  # type: ignore[arg-type]
+    line = LiveLine(out)
     for each in statuses:
         line.show(each)
         time.sleep(0.05)
@@ -150,7 +150,7 @@ def test_elsewhere_a_line_is_printed_now_and_then_and_at_the_end() -> None:
 def test_a_stopped_terminal_holds_nobody_up_and_shows_the_latest_later() -> None:
     stopped = threading.Event()
     out = Terminal(tty=True, stopped=stopped)
-    line = LiveLine(out)  # type: ignore[arg-type]
+    line = LiveLine(out)
     for k in range(1000):
         line.show(msgspec.structs.replace(status(), localizations=k))
     assert out.text == ""

@@ -56,7 +56,7 @@ def fetch(
 
 
 def refusal(history: History, **wanted: object) -> str:
-    reply, _ = HISTORY_REPLIES.unpack(history.answer(Fetch(id=3, **wanted)))  # type: ignore[arg-type]
+    reply, _ = HISTORY_REPLIES.unpack(history.answer(Fetch(id=3, **wanted)))
     assert isinstance(reply, Reply)
     assert (reply.id, reply.ok) == (3, False)
     return reply.message

@@ -28,7 +28,7 @@ from locstream_view.window.surface import RasterSurface, make_surface
 
 SIZE = 320, 240
 FIELD = Window(0.0, 0.0, 3_200.0, 2_400.0)
-Show = Callable[[bool, Grid, Navigation], np.ndarray]  # type: ignore[type-arg]
+Show = Callable[[bool, Grid, Navigation], np.ndarray]
 
 
 def needs_opengl() -> None:
@@ -38,7 +38,7 @@ def needs_opengl() -> None:
         )
 
 
-def pattern(grid: Grid) -> np.ndarray:  # type: ignore[type-arg]
+def pattern(grid: Grid) -> np.ndarray:
     """Return a picture that no flip and no transposition leaves as it is."""
     chance = np.random.default_rng(5)
     rgb = chance.integers(0, 256, (*grid.shape, 3), np.uint8)
@@ -70,7 +70,7 @@ def canvases(qtbot: QtBot) -> Iterator[Callable[[bool], Canvas]]:
 def show(canvases: Callable[[bool], Canvas]) -> Show:
     """Return a function that shows a pattern and returns what is on the screen: (rows, columns, 3)."""
 
-    def shown(gl: bool, grid: Grid, where: Navigation) -> np.ndarray:  # type: ignore[type-arg]
+    def shown(gl: bool, grid: Grid, where: Navigation) -> np.ndarray:
         canvas = canvases(gl)
         canvas.surface.set_picture(pattern(grid), grid)
         canvas.surface.look(where)
@@ -79,7 +79,7 @@ def show(canvases: Callable[[bool], Canvas]) -> Show:
     return shown
 
 
-def pixels(canvas: Canvas) -> np.ndarray:  # type: ignore[type-arg]
+def pixels(canvas: Canvas) -> np.ndarray:
     image = canvas.surface.widget.grab().toImage()
     found = [[image.pixelColor(x, y).getRgb()[:3] for x in range(image.width())] for y in range(image.height())]
     return np.array(found, int)

@@ -79,7 +79,7 @@ class Microscope:
     def status(self, **values: object) -> None:
         ledger = LedgerSnapshot(acquired=10, fitted=10)
         given = {"acquisition": HELLO.acquisition, "seq": 0, "state": "acquiring", "ledger": ledger} | values
-        self.publisher.status(Status(**given))  # type: ignore[arg-type]
+        self.publisher.status(Status(**given))
 
     def close(self) -> None:
         self.publisher.close()

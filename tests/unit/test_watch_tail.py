@@ -164,7 +164,7 @@ def test_silence_is_no_end() -> None:
 
 def test_each_acquisition_of_a_service_is_counted_for_itself(capsys: pytest.CaptureFixture[str]) -> None:
     recorded = Recorded(BEGAN, rows(2), ended())
-    tail = Tail(recorded, sink_for("text", io.StringIO()))  # type: ignore[arg-type]
+    tail = Tail(recorded, sink_for("text", io.StringIO()))
     assert [tail.follow(), tail.follow()] == [0, 0]
     assert capsys.readouterr().err.count("2 localizations, 2 received here") == 2
 
@@ -222,7 +222,7 @@ def test_the_next_acquisition_of_an_idle_service_is_waited_for(
         tail = Following(ends[0], "--control", ends[1], "--wait", "2", "--format", "events")
         asked = 0
         while asked < 6:  # a sign of life every 0.5 s: silence has lasted longer than it may
-            asked = len(server.do(lambda s: s.asked[:]))  # type: ignore[arg-type]
+            asked = len(server.do(lambda s: s.asked[:]))
         server.do(lambda s: s.begin("a"))
         server.do(lambda s: [s.commit() for _ in range(5)])
         server.do(Server.end)

@@ -96,7 +96,7 @@ class Canvas(QWidget):
         self.overlay.update()
         self.moved.emit()
 
-    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802  Qt's name
+    def resizeEvent(self, event: QResizeEvent) -> None:
         """Keep the view, or the whole field."""
         for child in (self.surface.widget, self.overlay):
             child.setGeometry(self.rect())
@@ -106,7 +106,7 @@ class Canvas(QWidget):
         else:
             self._go(self.where.resized(self.width(), self.height()))
 
-    def wheelEvent(self, event: QWheelEvent) -> None:  # noqa: N802  Qt's name
+    def wheelEvent(self, event: QWheelEvent) -> None:
         """Zoom at the cursor."""
         notches = event.angleDelta().y() / NOTCH
         if notches:
@@ -115,7 +115,7 @@ class Canvas(QWidget):
             self._go(self.where.zoomed(ZOOM_A_NOTCH**notches, at.x(), at.y()))
         event.accept()
 
-    def mousePressEvent(self, event: QMouseEvent) -> None:  # noqa: N802  Qt's name
+    def mousePressEvent(self, event: QMouseEvent) -> None:
         """Begin to drag, or with Shift a rectangle."""
         if event.button() == Qt.MouseButton.LeftButton:
             if event.modifiers() & Qt.KeyboardModifier.ShiftModifier:
@@ -123,7 +123,7 @@ class Canvas(QWidget):
             else:
                 self._last = event.position()
 
-    def mouseMoveEvent(self, event: QMouseEvent) -> None:  # noqa: N802  Qt's name
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
         """Drag, draw a rectangle, or only point."""
         at = event.position()
         x_nm, y_nm = self.where.to_nm(at.x(), at.y())
@@ -138,7 +138,7 @@ class Canvas(QWidget):
                 self._go(self.where.dragged(step.x(), step.y()))
         self.pointed.emit(x_nm, y_nm)
 
-    def mouseReleaseEvent(self, event: QMouseEvent) -> None:  # noqa: N802  Qt's name
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
         """End what was begun."""
         if self._corner is not None:
             window = _between(self._corner, self.where.to_nm(event.position().x(), event.position().y()))
@@ -146,11 +146,11 @@ class Canvas(QWidget):
             self.frame_region(window if min(window.width_nm, window.height_nm) >= smallest_nm else None)
         self._corner = self._last = None
 
-    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:  # noqa: N802  Qt's name
+    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
         """Show the whole field again."""
         self.show_whole()
 
-    def leaveEvent(self, event: object) -> None:  # noqa: N802  Qt's name
+    def leaveEvent(self, event: object) -> None:
         """The cursor is elsewhere."""
         self.pointed.emit(float("nan"), float("nan"))
 

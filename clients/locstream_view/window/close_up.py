@@ -41,7 +41,7 @@ class CloseUp(QWidget):
             self._picture = image, _part(drawn.grid, window)
         self.update()
 
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802  Qt's name
+    def paintEvent(self, event: QPaintEvent) -> None:
         """Paint the part of the picture that is the region."""
         if self._picture is None:
             return

@@ -46,7 +46,7 @@ class Overlay(QWidget):
         self.label = ""
         self.empty: tuple[str, ...] = ()
 
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802  Qt's name
+    def paintEvent(self, event: QPaintEvent) -> None:
         """Draw what there is to be drawn."""
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)

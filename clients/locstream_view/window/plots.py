@@ -64,7 +64,7 @@ class HistogramPlot(_Plot):
         self.value = "–" if np.isnan(shown.median) else f"{_short(shown.median)} {self._unit}"
         self.update()
 
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802  Qt's name
+    def paintEvent(self, event: QPaintEvent) -> None:
         """Draw the bars, the median, the limits of the filter."""
         painter = QPainter(self)
         inside = self._frame(painter)
@@ -99,7 +99,7 @@ class TrendPlot(_Plot):
         self.value = f"now {_short(trend.per_frame[-20:].mean())}" if len(trend.frames) else "–"
         self.update()
 
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802  Qt's name
+    def paintEvent(self, event: QPaintEvent) -> None:
         """Draw the curve, from 0."""
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)

@@ -40,7 +40,7 @@ class RawPanel(QWidget):
             self._image = QImage(self._pixels.data, columns, rows, columns, QImage.Format.Format_Grayscale8)
         self.update()
 
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802  Qt's name
+    def paintEvent(self, event: QPaintEvent) -> None:
         """Draw the frame and the rings."""
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)

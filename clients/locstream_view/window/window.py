@@ -290,7 +290,7 @@ class ViewWindow(QMainWindow):
         if frame is not None and seen.model is not None and seen.files is not None:
             self._saving.snap(frame, seen.model.pixel_size_nm, seen.files)
 
-    def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802  Qt's name
+    def closeEvent(self, event: QCloseEvent) -> None:
         """Remember, and end the threads."""
         self._timer.stop()
         if self._remembered is not None:

@@ -37,8 +37,9 @@ def _table(values: Mapping[str, Any], name: str) -> Iterator[str]:
 
 
 def _is_tables(value: object) -> bool:
-    is_list = isinstance(value, Sequence) and not isinstance(value, str)
-    return is_list and bool(value) and all(isinstance(entry, Mapping) for entry in value)  # type: ignore[attr-defined]
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        return False
+    return bool(value) and all(isinstance(entry, Mapping) for entry in value)
 
 
 def _key(key: str) -> str:

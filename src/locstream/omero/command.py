@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from locstream.errors import ConfigError, LocstreamError
-from locstream.omero import library
+from locstream.omero import client_library
 from locstream.omero.filer import omero_settings
 from locstream.omero.keys import save_key
 from locstream.omero.settings import OmeroSettings
@@ -54,7 +54,7 @@ def install() -> int:
 def login(given: argparse.Namespace) -> int:
     """Ask for the password once and keep a key that ends by itself."""
     settings = settings_of(given.settings)
-    library.use()
+    client_library.use()
     from locstream.omero.session import lasting_key
 
     user = given.user or settings.user or getpass.getuser()

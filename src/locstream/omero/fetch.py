@@ -9,7 +9,7 @@ from pathlib import Path
 
 from locstream.bundle.whole_file import whole_file
 from locstream.errors import LocstreamError
-from locstream.omero.library import cache
+from locstream.omero.client_library import cache
 from locstream.omero.server import FileOnServer, Server
 from locstream.upload.filer import UnreachableError
 

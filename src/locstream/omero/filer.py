@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from locstream.bundle.bundle import Bundle
 from locstream.errors import ConfigError, LocstreamError
-from locstream.omero import library
+from locstream.omero import client_library
 from locstream.omero.filing import Filing
 from locstream.omero.preflight import examine
 from locstream.omero.server import Open, Session
@@ -26,7 +26,7 @@ LOST_IN_A_ROW = 3
 
 def open_working_session(settings: OmeroSettings) -> Session:
     """Open a session; the library is loaded here for the first time."""
-    library.use()
+    client_library.use()
     from locstream.omero.session import WorkingSession  # only now: it needs the library
 
     return WorkingSession(settings)

@@ -16,7 +16,18 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from locstream.errors import LocstreamError
-from locstream.omero.library import ICE, OMERO, SHIM, TAG, cache, environment, is_made, is_ready, packages, wanted
+from locstream.omero.client_library import (
+    ICE,
+    OMERO,
+    SHIM,
+    TAG,
+    cache,
+    environment,
+    is_made,
+    is_ready,
+    packages,
+    wanted,
+)
 
 NEEDS = "a C++ compiler and the headers of Python, OpenSSL and bzip2 (Debian: g++ python3-dev libssl-dev libbz2-dev)"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from locstream.errors import LocstreamError
-from locstream.omero import library
+from locstream.omero import client_library
 from locstream.omero.server import About, Open, Server
 from locstream.omero.settings import OmeroSettings
 from locstream.upload.filer import Check
@@ -25,7 +25,7 @@ def examine(settings: OmeroSettings, open_session: Open) -> Iterator[Check]:
         Opens a session.
     """
     try:
-        library.use()
+        client_library.use()
     except LocstreamError as error:
         yield Check("library", False, error.what, error.todo)
         return

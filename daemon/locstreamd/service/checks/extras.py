@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-from locstream.omero import library
+from locstream.omero import client_library
 from locstreamd.service.checks.finding import Finding, ok, problem
 
 
@@ -15,10 +15,10 @@ def check_viewer() -> Finding:
 
 def check_omero() -> Finding:
     """Say whether finished runs can be filed in OMERO: by a library in this Python, or in an environment beside it."""
-    if all(find_spec(module) is not None for module in library.NEEDED):
+    if all(find_spec(module) is not None for module in client_library.NEEDED):
         return ok("OMERO", "installed: omero (upload)")
-    if library.is_ready():
-        return ok("OMERO", f"installed: omero (upload), in {library.environment()}")
+    if client_library.is_ready():
+        return ok("OMERO", f"installed: omero (upload), in {client_library.environment()}")
     return ok("OMERO", "not installed (omero); if wanted: `locstream omero install`")
 
 
