@@ -105,7 +105,8 @@ def joined(tables: Sequence[Localizations]) -> Localizations:
     """
     dtype = tables[0].dtype
     if any(table.dtype != dtype for table in tables):
-        raise ValueError(f"tables with and without depth cannot be joined: { ({str(t.dtype.names) for t in tables}) }")
+        columns = sorted({len(table.dtype.names or ()) for table in tables})
+        raise ValueError(f"tables with and without depth cannot be joined: {' and '.join(map(str, columns))} columns")
     return np.concatenate([table.view(f"V{dtype.itemsize}") for table in tables]).view(dtype)
 
 

@@ -40,10 +40,6 @@ class Bundle:
         """The files, the crate not among them."""
         return tuple(self.files.folder / name for name in self.sha256)
 
-    def name_of(self, path: Path) -> str:
-        """Return by which name one of the files is known, from the run's folder on."""
-        return path.relative_to(self.files.folder).as_posix()
-
     @property
     def n_bytes(self) -> int:
         """What they have together, bytes."""
@@ -58,7 +54,7 @@ class Bundle:
             A file is missing or altered, or the raw stack is cut short: it is not to be handed on.
         """
         for path in self.paths:
-            if not path.is_file() or sha256_of(path) != self.sha256[self.name_of(path)]:
+            if not path.is_file() or sha256_of(path) != self.sha256[self.files.name_of(path)]:
                 raise LocstreamError(
                     f"{path} is not as it was when the run was finished",
                     safe="it is not handed on, and left as it is",

@@ -123,6 +123,10 @@ class RunFiles:
         pictures = (self.picture, self.reconstruction, self.ome_zarr)
         return (self.stack, *tables, *pictures, *inputs, self.summary)
 
+    def name_of(self, path: Path) -> str:
+        """Return by which name a file of the run is known, from the folder on."""
+        return path.relative_to(self.folder).as_posix()
+
     @property
     def crate(self) -> Path:
         """What every file of the folder is and what it was made from; one for all runs in it."""

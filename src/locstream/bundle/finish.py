@@ -160,8 +160,7 @@ def finish_run(
         zarr_wanted = "ome-zarr" in bundle.also
         pictures = write_reconstruction(
             results.blocks(),
-            files.folder,
-            files.name,
+            files,
             header.height,
             header.width,
             header.pixel_size_nm,

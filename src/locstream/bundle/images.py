@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import locstream
-from locstream.bundle.whole_file import refuse_existing, whole_file, whole_folder
+from locstream.bundle.files import RunFiles
+from locstream.bundle.whole_file import refuse_existing, whole_file
 from locstream.errors import ConfigError, LocstreamError
 from locstream.localizations import ORIGIN, Localizations
 from locstream.rendering.grid import Tally
@@ -52,8 +53,7 @@ class ReconstructionFiles:
 
 def write_reconstruction(
     rows: Localizations | Iterable[Localizations],
-    out_dir: Path,
-    name: str,
+    files: RunFiles,
     height_px: int,
     width_px: int,
     pixel_size_nm: float,
@@ -68,10 +68,8 @@ def write_reconstruction(
     ----------
     rows
         A table of dtype `LOCALIZATION`, or an iterable of such tables; memory is that of the picture.
-    out_dir
-        The folder, which exists.
-    name
-        Name of the run: what the files' names begin with, and the first part of the caption.
+    files
+        Where they go: a folder that exists, and the name of the run, which is the first part of the caption, too.
     height_px, width_px
         Shape of the camera's frames, px.
     pixel_size_nm
@@ -90,12 +88,11 @@ def write_reconstruction(
     LocstreamError
         A file exists, or the disk refuses. No part of a file stays behind.
     """
+    name, png, ome_tiff = files.name, files.picture, files.reconstruction
     if not name or not name.isprintable() or Path(name).name != name:
         raise ConfigError(f"{name!r} cannot begin the name of a file", todo="use a name without slashes")
-    png, ome_tiff = out_dir / f"{name}_recon.png", out_dir / f"{name}_recon.ome.tif"
-    zarr = out_dir / f"{name}_recon.ome.zarr"
     if not overwrite:
-        for path in (png, ome_tiff, *([zarr] if ome_zarr else [])):
+        for path in (png, ome_tiff, *([files.ome_zarr] if ome_zarr else [])):
             refuse_existing(path)
     rendered = render(rows, height_px, width_px, pixel_size_nm, options)
     shown = preview(rendered, options, name)
@@ -105,11 +102,11 @@ def write_reconstruction(
             save_ome_tiff(tiff_part, rendered.image, options.bin_nm, name, _sentence(rendered), about)
             save_png(png_part, shown.rgb, shown.bin_nm, _png_text(name, rendered, shown, options))
         if ome_zarr:
-            with whole_folder(zarr, overwrite=overwrite) as zarr_part:
+            with whole_file(files.ome_zarr, overwrite=overwrite) as zarr_part:
                 save_ome_zarr(zarr_part, rendered.image, rendered.grid, name)
     except OSError as error:
         raise LocstreamError(
-            f"the reconstruction of {name} could not be written to {out_dir}: {error.strerror or error}",
+            f"the reconstruction of {name} could not be written to {files.folder}: {error.strerror or error}",
             safe="writing the pictures changes no other file; frames and localizations are as they were",
             todo=f"make room or choose another disk (about {rendered.image.nbytes / 1e6:,.0f} MB), then render again",
         ) from error

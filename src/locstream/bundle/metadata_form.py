@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from locstream.bundle.metadata import Metadata
 from locstream.errors import ConfigError
+from locstream.settings import what_is_wrong
 
 HEAD = """\
 # What only you know of an experiment; it is filed with the data. Fill in what you like and leave out the rest.
@@ -42,7 +43,7 @@ def read_metadata(path: Path) -> dict[str, Any]:
             f"the metadata {path} cannot be read: {error.strerror}", todo="`locstream metadata > FILE` makes a form"
         ) from error
     except ValidationError as error:
-        wrong = [f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors()]
+        wrong = what_is_wrong(error, Metadata)
         raise ConfigError(
             f"the metadata {path} is not valid:\n  " + "\n  ".join(wrong),
             safe="nothing was started",
@@ -61,9 +62,11 @@ def command(arguments: Sequence[str]) -> int:
     if given is None:
         print(form(), end="")
         return 0
-    found = Metadata.model_validate(read_metadata(given))
-    for key, value in found.pairs().items():
+    pairs = Metadata.model_validate(read_metadata(given)).pairs()
+    for key, value in pairs.items():
         print(f"{key}: {value}")
+    if not pairs:
+        print(f"{given} is a valid form, and nothing is filled in yet")
     return 0
 
 

@@ -104,7 +104,7 @@ def _files(files: RunFiles, written: Mapping[str, bytes]) -> Iterator[Entity]:
     }
     every = {path: about for whole, about in kinds.items() for path in files_in(whole) or [whole]}
     for path, (kind, meaning) in every.items():
-        name = path.relative_to(files.folder).as_posix()
+        name = files.name_of(path)
         content = written.get(name)
         if content is None and not path.exists():
             continue
@@ -123,8 +123,8 @@ def _actions(
     files: RunFiles, summary: Summary, there: set[str], camera: Entity, software: Entity, people: list[Entity]
 ) -> Iterator[Entity]:
     def refs(*paths: Path) -> list[Entity]:
-        names = [path.relative_to(files.folder).as_posix() for whole in paths for path in files_in(whole) or [whole]]
-        return [ref(known) for name in names if (known := file_id(name)) in there]
+        known = [file_id(files.name_of(path)) for whole in paths for path in files_in(whole)]
+        return [ref(name) for name in known if name in there]
 
     steps = {
         "acquisition": ((files.config,), (files.stack, files.truth)),

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from locstream.errors import ResultsError
 from locstream.results.header import ResultsHeader
-from locstream.settings import Settings
+from locstream.settings import Settings, what_is_wrong
 
 S = TypeVar("S", bound=Settings)
 
@@ -25,7 +25,8 @@ def stored_settings(kind: type[S], values: object, header: ResultsHeader) -> S:
         return kind.model_validate(values)
     except ValidationError as error:
         raise ResultsError(
-            f"this version of locstream does not know the {kind.__name__} of {header.name}: {error.errors()[0]['msg']}",
+            f"this version of locstream does not know the {kind.__name__} of {header.name}: "
+            f"{'; '.join(what_is_wrong(error, kind))}",
             safe="every file as it is",
             todo=f"recover it with the program that made it, {header.software}",
         ) from error

@@ -13,51 +13,21 @@ from locstream.errors import LocstreamError
 
 @contextmanager
 def whole_file(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; what is written there becomes `path` when the block ends well.
+    """Yield a temporary path beside `path`; the file or folder made there becomes `path` when the block ends well.
 
     Parameters
     ----------
     path
-        The file to be.
+        The file or folder to be.
     overwrite
-        Replace a file of that name.
+        Replace one of that name; a folder is never replaced by a file.
 
     Raises
     ------
     LocstreamError
-        The file exists by now and is not to be replaced.
+        There is one by now, and it is not to be replaced.
     OSError
-        The disk refuses. In every case the temporary file is gone.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        yield temporary
-        with temporary.open("rb+") as written:
-            os.fsync(written.fileno())
-        if not overwrite:
-            refuse_existing(path)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-@contextmanager
-def whole_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
-    """Yield a path beside `path` where a folder is to be made; it becomes `path` when the block ends well.
-
-    Parameters
-    ----------
-    path
-        The folder to be.
-    overwrite
-        Replace a folder of that name.
-
-    Raises
-    ------
-    LocstreamError
-        The folder exists by now and is not to be replaced.
-    OSError
-        The disk refuses. In every case the temporary folder is gone.
+        The disk refuses. In every case the temporary file or folder is gone.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -67,12 +37,11 @@ def whole_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
                 os.fsync(written.fileno())
         if not overwrite:
             refuse_existing(path)
-        elif path.exists():
+        elif temporary.is_dir() and path.is_dir():
             shutil.rmtree(path)
         temporary.replace(path)
     finally:
-        if temporary.exists():
-            shutil.rmtree(temporary)
+        remove_left_over(temporary)
 
 
 def files_in(path: Path) -> list[Path]:

@@ -21,7 +21,7 @@ from pydantic import AwareDatetime, Field, ValidationError, model_validator
 
 from locstream import __version__
 from locstream.errors import ConfigError
-from locstream.settings import Settings
+from locstream.settings import Settings, what_is_wrong
 
 FORMAT = 1
 SUFFIX = ".json"
@@ -109,7 +109,7 @@ def read_astigmatism(path: Path) -> AstigmatismCalibration:
         return AstigmatismCalibration.model_validate_json(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         if isinstance(error, ValidationError):
-            why = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+            why = "; ".join(what_is_wrong(error, AstigmatismCalibration))
         else:
             why = str(error)
         raise ConfigError(

@@ -26,6 +26,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from locstream import __version__
 from locstream.calibration.camera import MAPS, CameraCalibration
 from locstream.errors import ConfigError
+from locstream.settings import what_is_wrong
 
 FORMAT = 1
 UNITS = {"offset_adu": "ADU", "gain_e_per_adu": "electron/ADU", "read_noise_e": "electron"}
@@ -219,5 +220,5 @@ def _header(path: Path, file: h5py.File) -> CalibrationHeader:
 
 def _first_line(error: Exception) -> str:
     if isinstance(error, ValidationError):
-        return "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        return "; ".join(what_is_wrong(error, CalibrationHeader))
     return str(error).splitlines()[0] if str(error) else type(error).__name__

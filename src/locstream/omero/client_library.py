@@ -17,6 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from locstream.errors import LocstreamError
+from locstream.kernel_cache import cache_home
 
 ICE = "zeroc-ice==3.6.5"
 OMERO = "omero-py==5.23.0"
@@ -27,15 +28,10 @@ VARIABLE = "LOCSTREAM_OMERO"
 SHIM = Path(__file__).with_name("iceshim")
 
 
-def cache() -> Path:
-    """Return the folder in the user's cache in which the library is kept, one for each Python."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "locstream"
-
-
 def environment() -> Path:
     """Return the environment that has the library, or is to have it: of `VARIABLE`, else our own."""
     given = os.environ.get(VARIABLE, "")
-    return Path(given) if given else cache() / f"omero-client-{TAG}"
+    return Path(given) if given else cache_home() / f"omero-client-{TAG}"
 
 
 def wanted(requirements: Sequence[str] = (OMERO,)) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from locstream.bundle.whole_file import whole_file
 from locstream.errors import LocstreamError
-from locstream.omero.client_library import cache
+from locstream.kernel_cache import cache_home
 from locstream.omero.server import FileOnServer, Server
 from locstream.upload.filer import UnreachableError
 
@@ -112,4 +112,4 @@ def localizations_of(server: Server, image: int) -> Path:
             f"no localizations are attached to Image:{image}",
             todo=f"`locstream omero process Image:{image}` makes them",
         )
-    return fetch(server, found, cache() / "omero-files" / f"{found.file}-{found.sha1[:12]}")
+    return fetch(server, found, cache_home() / "omero-files" / f"{found.file}-{found.sha1[:12]}")

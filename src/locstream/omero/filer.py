@@ -16,6 +16,7 @@ from locstream.omero.preflight import examine
 from locstream.omero.server import Open, Session
 from locstream.omero.settings import OmeroSettings
 from locstream.omero.trouble import QUEUED, SessionLostError
+from locstream.settings import what_is_wrong
 from locstream.upload.filer import Check, Progress, UnreachableError
 
 KEEP_EVERY_S = 300.0
@@ -68,9 +69,7 @@ class OmeroFiler:
             return
         self._kept_s = self._clock()
         try:
-            self._live()
-            if self._session is not None:
-                self._session.keep()
+            self._live().keep()
         except LocstreamError:  # told when a run is to be filed, with what to do
             self.close()
 
@@ -85,7 +84,7 @@ class OmeroFiler:
         while True:
             try:
                 self._arrived = 0
-                return Filing(self._live(), bundle, self._settings, told).file()
+                return Filing(self._live().server, bundle, self._settings, told).file()
             except SessionLostError as error:
                 self.close()
                 lost = 0 if self._arrived > furthest else lost + 1
@@ -108,10 +107,10 @@ class OmeroFiler:
         if session is not None:
             session.close()
 
-    def _live(self) -> Any:
+    def _live(self) -> Session:
         if self._session is None:
             self._session = self._open(self._settings)
-        return self._session.server
+        return self._session
 
 
 def omero_filer(table: Mapping[str, Any]) -> OmeroFiler:
@@ -136,9 +135,11 @@ def omero_settings(table: Mapping[str, Any]) -> OmeroSettings:
     try:
         found = OmeroSettings.model_validate(table)
     except ValidationError as error:
-        wrong = [f"omero.{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors()]
+        wrong = what_is_wrong(error, OmeroSettings, "omero")
         raise ConfigError(
-            "the upload settings are not valid:\n  " + "\n  ".join(wrong), safe="what is queued stays queued"
+            "the upload settings are not valid:\n  " + "\n  ".join(wrong),
+            safe="what is queued stays queued",
+            todo="correct [omero] in them; docs/omero.md has every key",
         ) from error
     for name in ("verify", "pinned"):
         path = getattr(found, name)

@@ -32,7 +32,6 @@ from locstream.omero.settings import OmeroSettings
 from locstream.omero.transfer import CHECKSUM, IceImport, IceTable, IceUpload, begin_import, response_of
 from locstream.omero.trouble import QUEUED
 
-LONGEST_NAME = 255
 _PARENTS = {"Dataset": (DatasetI, DatasetAnnotationLinkI), "Image": (ImageI, ImageAnnotationLinkI)}
 
 
@@ -74,7 +73,7 @@ class IceServer:
     def make_dataset(self, project: str, name: str, description: str, key: Key | None) -> int:
         """Make a dataset with its marker in the project of that name, found or made, in one save."""
         dataset = DatasetI()
-        dataset.name, dataset.description = rstring(name[:LONGEST_NAME]), rstring(description)
+        dataset.name, dataset.description = rstring(name), rstring(description)
         if key is not None:
             dataset.linkAnnotation(_marker(key))
         found = self._one(hql.PROJECT, name=project, owner=self._me)

@@ -16,12 +16,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from locstream.errors import LocstreamError
+from locstream.kernel_cache import cache_home
 from locstream.omero.client_library import (
     ICE,
     OMERO,
     SHIM,
     TAG,
-    cache,
     environment,
     is_made,
     is_ready,
@@ -59,7 +59,7 @@ def make_environment(
     if is_made(folder, requirements):
         return folder
     try:
-        cache().mkdir(parents=True, exist_ok=True)
+        cache_home().mkdir(parents=True, exist_ok=True)
         wheel = _ice_wheel(tell)
         shutil.rmtree(folder, ignore_errors=True)
         venv.create(folder, with_pip=False, symlinks=True)
@@ -75,18 +75,18 @@ def make_environment(
             todo=f"it needs {NEEDS}, and a network; docs/omero.md names other ways",
         ) from error
     except OSError as error:
-        raise LocstreamError(f"{cache()} cannot be written: {error.strerror or error}") from error
+        raise LocstreamError(f"{cache_home()} cannot be written: {error.strerror or error}") from error
     return folder
 
 
 def _ice_wheel(tell: Callable[[str], None]) -> Path:
-    wheels = cache() / f"ice-{TAG}"
+    wheels = cache_home() / f"ice-{TAG}"
     if built := sorted(wheels.glob("zeroc_ice-*.whl")):
         return built[-1]
     tell(f"compiles {ICE}, which takes some minutes …")
     flags = "-O1 -g0 -DNDEBUG"
     build = {**os.environ, "CPPFLAGS": f"-I{SHIM}", "CFLAGS": flags, "CXXFLAGS": flags}
-    part = cache() / f"ice-{TAG}.{os.getpid()}.part"
+    part = cache_home() / f"ice-{TAG}.{os.getpid()}.part"
     _pip(["wheel", "--quiet", "--no-deps", "--wheel-dir", str(part), ICE], build)
     shutil.rmtree(wheels, ignore_errors=True)
     part.rename(wheels)

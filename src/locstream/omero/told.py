@@ -14,6 +14,7 @@ from locstream.bundle.summary import Summary
 from locstream.errors import LocstreamError
 from locstream.results.header import ResultsHeader
 from locstream.results.reader import ResultsReader
+from locstream.settings import what_is_wrong
 
 LONGEST_NAME = 255
 _FIT = ("model", "threshold", "psf_sigma_nm", "box_px", "background", "min_separation_px")
@@ -38,8 +39,15 @@ class RunFacts:
         path = bundle.files.summary
         try:
             self.summary = Summary.model_validate_json(path.read_bytes())
-        except (OSError, ValidationError) as error:
-            raise LocstreamError(f"{path} cannot be read: {error}", todo="restore the file from a copy") from error
+        except OSError as error:
+            raise LocstreamError(
+                f"{path} cannot be read: {error.strerror or error}", todo="restore the file from a copy"
+            ) from error
+        except ValidationError as error:
+            raise LocstreamError(
+                f"{path} is no summary of a run: {'; '.join(what_is_wrong(error, Summary))}",
+                todo="restore the file from a copy",
+            ) from error
         with ResultsReader(bundle.files.results) as results:
             self.header: ResultsHeader = results.header
             self.rows = results.n_rows

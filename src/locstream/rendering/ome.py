@@ -54,17 +54,9 @@ def save_ome_tiff(
     OSError
         The file cannot be written.
     """
-    size_um = round(bin_nm / 1000, 9)
-    metadata: dict[str, Any] = {
-        "axes": "YX",
-        "Name": _printable(name),
+    metadata = plane_metadata(name, bin_nm) | {
         "Description": _printable(description),
-        "PhysicalSizeX": size_um,
-        "PhysicalSizeXUnit": "µm",
-        "PhysicalSizeY": size_um,
-        "PhysicalSizeYUnit": "µm",
         "Channel": {"Name": "localizations per pixel"},
-        "Creator": f"locstream {locstream.__version__}",
     }
     if annotations:
         values = {_printable(k): _printable(v) for k, v in annotations.items()}
@@ -90,6 +82,20 @@ def save_ome_tiff(
         )
         for level in levels:
             tiff.write(level, subfiletype=1, metadata=None, **stored)
+
+
+def plane_metadata(name: str, pixel_nm: float) -> dict[str, Any]:
+    """Return what the OME-XML of one plane says, as tifffile wants it: its name, and the edge of a pixel, nm."""
+    size_um = round(pixel_nm / 1000, 9)
+    return {
+        "axes": "YX",
+        "Name": _printable(name),
+        "PhysicalSizeX": size_um,
+        "PhysicalSizeXUnit": "µm",
+        "PhysicalSizeY": size_um,
+        "PhysicalSizeYUnit": "µm",
+        "Creator": f"locstream {locstream.__version__}",
+    }
 
 
 def _printable(text: str) -> str:

@@ -12,9 +12,6 @@ import numpy.typing as npt
 Image = npt.NDArray[np.uint16]
 """One camera frame: shape (rows, columns), C order, native-endian uint16, ADU."""
 
-STACK_FILE = "Stack file"
-"""Key in `SourceInfo.details`: where the stack lies that the frames are read from."""
-
 
 class Frame(NamedTuple):
     """One frame as it leaves a source.

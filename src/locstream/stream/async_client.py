@@ -16,13 +16,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import numpy as np
-
-from locstream.localizations import Localizations, empty
-from locstream.stream.client import TIMEOUT_S, Followed, client_keys, endpoints, status_of
-from locstream.stream.joining import Ended, Event, Rows
+from locstream.localizations import Localizations, empty, joined
+from locstream.stream.client import TIMEOUT_S, Followed, client_keys, status_of
+from locstream.stream.endpoints import Endpoints, endpoints
+from locstream.stream.events import Ended, Event, Rows
 from locstream.stream.keys import ClientKeys
-from locstream.stream.link import POLL_S, Endpoints
+from locstream.stream.link import POLL_S
 from locstream.stream.messages import Reply, Status
 from locstream.stream.tables import to_arrow, to_pandas
 
@@ -75,7 +74,7 @@ class AsyncClient(Followed):
     async def table(self) -> Localizations:
         """Wait for the end of the acquisition; return all its rows from here on as one array."""
         found = [rows async for rows in self]
-        return np.concatenate(found) if found else empty()
+        return joined(found) if found else empty()
 
     async def to_pandas(self) -> Any:
         """Return `table` as a `pandas.DataFrame`."""

@@ -10,29 +10,23 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import msgspec
-import numpy as np
 import zmq
 
 from locstream.errors import LocstreamError
-from locstream.localizations import Localizations, empty
-from locstream.stream.joining import Began, Ended, Event, Rows
+from locstream.localizations import Localizations, empty, joined
+from locstream.stream.endpoints import Endpoints, endpoints
+from locstream.stream.events import Began, Ended, Event, Rows
 from locstream.stream.keys import ClientKeys, read_client_keys
-from locstream.stream.link import POLL_S, Endpoints, Link
+from locstream.stream.link import POLL_S, Link
 from locstream.stream.messages import Hello, Reply, Status
-from locstream.stream.runtime import Connection, find
 from locstream.stream.tables import to_arrow, to_pandas
-from locstream.stream.wire import MALFORMED
 
 TIMEOUT_S = 10.0
-HISTORY, CONTROL = 1, 2
-"""Where a stream asks for keys, its history and its control are so many ports behind it unless it is said otherwise."""
 
 
 def connect(
@@ -194,7 +188,7 @@ class Client(Followed):
     def table(self) -> Localizations:
         """Wait for the end of the acquisition; return all its rows from here on as one array."""
         found = list(self)
-        return np.concatenate(found) if found else empty()
+        return joined(found) if found else empty()
 
     def to_pandas(self) -> Any:
         """Return `table` as a `pandas.DataFrame`."""
@@ -256,36 +250,6 @@ class Client(Followed):
         self._link.turn()
 
 
-def endpoints(
-    where: str | Path | None, control: str | None, history: str | None, *, guarded: bool = False
-) -> Endpoints:
-    """Return the endpoints that `where` stands for, see `connect`."""
-    if isinstance(where, str) and "://" in where:
-        if guarded:
-            return Endpoints(where, control or port_after(where, CONTROL), history or port_after(where, HISTORY))
-        return Endpoints(where, control, history or control)
-    if control is not None or history is not None:
-        raise LocstreamError(
-            "control= and history= go with the endpoint of a stream; a name or a connection file has its own"
-        )
-    if where is not None and (isinstance(where, Path) or where.endswith(".json")):
-        try:
-            found = msgspec.json.decode(Path(where).read_bytes(), type=Connection)
-        except OSError as error:
-            raise LocstreamError(f"the connection file {where} cannot be read: {error.strerror}") from error
-        except MALFORMED as error:
-            raise LocstreamError(f"{where} is not a connection file: {error}") from error
-    else:
-        found = find(where)
-    return Endpoints(found.stream, found.control, found.history or found.control)
-
-
-def port_after(endpoint: str, ports: int) -> str | None:
-    """Return the tcp endpoint so many ports behind another, None where that has no port."""
-    found = re.fullmatch(r"(tcp://.+:)(\d{1,5})", endpoint)
-    return None if found is None else f"{found[1]}{int(found[2]) + ports}"
-
-
 def client_keys(keys: ClientKeys | Path | None) -> ClientKeys | None:
     """Return keys, read from their file where a path is given."""
     return read_client_keys(keys) if isinstance(keys, Path) else keys
@@ -300,5 +264,5 @@ def status_of(reply: Reply) -> Status:
         There is none.
     """
     if reply.status is None:
-        raise LocstreamError("the answer holds no status")
+        raise LocstreamError("the other side answered without a status", todo="ask again")
     return reply.status

@@ -9,9 +9,10 @@ from pathlib import Path
 import zmq
 
 from locstream.errors import LocstreamError
-from locstream.stream.client import endpoints
-from locstream.stream.keys import ClientKeys, secure_client
+from locstream.stream.endpoints import endpoints
+from locstream.stream.keys import ClientKeys
 from locstream.stream.messages import CONTROL_REPLIES, Reply, Request
+from locstream.stream.sockets import client_socket, connect, key_refused, refusals_of
 from locstream.stream.wire import pack
 
 _ids = itertools.count(1)
@@ -32,7 +33,7 @@ def control_endpoint(where: str | Path, keys: ClientKeys | None = None) -> str:
     LocstreamError
         Nothing of that name runs; a stream's endpoint is given without keys.
     """
-    found = endpoints(where, None, None, guarded=keys is not None).control
+    found = endpoints(where, guarded=keys is not None).control
     if found is None:
         raise LocstreamError(
             f"{where} gives the stream alone, and requests are answered elsewhere",
@@ -73,18 +74,12 @@ def ask(
         The answer is not a message of this protocol.
     """
     request = Request(id=next(_ids), verb=verb, name=name, frames=frames)
-    with zmq.Context() as context, context.socket(zmq.DEALER) as socket:
-        socket.linger = 0
-        socket.ipv6 = "[" in endpoint
-        if keys is not None:
-            secure_client(socket, keys)
-        refused = socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_FAILED_AUTH)
+    with zmq.Context() as context, client_socket(context, zmq.DEALER, endpoint, keys) as socket:
+        refused = refusals_of(socket)
         try:
-            socket.connect(endpoint)
+            connect(socket, endpoint)
             socket.send_multipart(pack(request))
             reply = _answer(socket, refused, endpoint, request, timeout_s)
-        except zmq.ZMQError as error:
-            raise LocstreamError(f"{endpoint!r} is not an endpoint: {error.strerror}") from error
         finally:
             socket.disable_monitor()
             refused.close(linger=0)
@@ -101,10 +96,7 @@ def _answer(
     while True:
         ready = dict(zmq.zmq_poll([(socket, zmq.POLLIN), (refused, zmq.POLLIN)], _ms_until(deadline)))
         if refused in ready:
-            raise LocstreamError(
-                f"{endpoint} refused this computer's key",
-                todo="on the server, `locstream keys list` says who is admitted and with which role",
-            )
+            raise key_refused(endpoint)
         if not ready:
             raise LocstreamError(
                 f"the acquisition at {endpoint} did not answer {request.verb!r} within {timeout_s:g} s",

@@ -18,8 +18,9 @@ from typing import NamedTuple, Self
 import zmq
 from zmq.utils import z85
 
+from locstream.stream.admitted import Admitted
 from locstream.stream.arrivals import MOST, arrived
-from locstream.stream.keys import Admitted, Keyring, Role, secure_server
+from locstream.stream.keys import Keyring, Role, secure_server
 
 ZAP = "inproc://zeromq.zap.01"
 POLL_MS = 100

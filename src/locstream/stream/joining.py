@@ -11,13 +11,13 @@ from __future__ import annotations
 import bisect
 import itertools
 from collections import deque
-from dataclasses import dataclass
 
 import numpy as np
 
 from locstream.errors import MessageError
 from locstream.localizations import Localizations
 from locstream.stream.digest import RowsDigest
+from locstream.stream.events import Began, Ended, Event, Rows
 from locstream.stream.messages import Batch, Chunk, End, Fetch, Hello, Published, row_dtype, rows_from
 from locstream.stream.wire import Buffer
 
@@ -33,61 +33,6 @@ PAST_LIMIT = 64
 """Acquisitions that are remembered to have ended, so that a straggler does not begin one of them again."""
 UNHERALDED_LIMIT = 20
 """Messages of an acquisition to pass over while its `Hello` may still come; the history has their rows."""
-
-
-@dataclass(frozen=True)
-class Began:
-    """The rows to come are of this acquisition. `hello` is None where it was not heard."""
-
-    acquisition: str
-    hello: Hello | None
-
-
-@dataclass(frozen=True, eq=False)
-class Rows:
-    """The next rows: number `row_first` and those after it."""
-
-    acquisition: str
-    row_first: int
-    table: Localizations
-
-
-@dataclass(frozen=True)
-class Ended:
-    """Nothing follows of this acquisition.
-
-    Parameters
-    ----------
-    acquisition
-        Its id.
-    rows
-        Rows up to its end, those before the joining included.
-    missing
-        Rows that were skipped because nobody could give them.
-    digest
-        SHA-256 of the rows that were given.
-    end
-        What the acquisition said of its end, None where that was not heard.
-    whole
-        Whether all rows from 0 on were given.
-    """
-
-    acquisition: str
-    rows: int
-    missing: int
-    digest: str
-    end: End | None
-    whole: bool
-
-    @property
-    def verified(self) -> bool | None:
-        """Whether the rows that were given are those that were published; None where it cannot be told."""
-        if self.end is None or not self.end.digest or not self.whole:
-            return None
-        return self.digest == self.end.digest
-
-
-Event = Began | Rows | Ended
 
 
 class Joining:

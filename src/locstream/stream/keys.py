@@ -27,6 +27,7 @@ import msgspec
 import zmq
 
 from locstream.errors import LocstreamError
+from locstream.stream.private_folder import make_private
 from locstream.stream.wire import MALFORMED
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -91,7 +92,7 @@ class Keyring:
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder or _default_folder()
-        _make_private(self.folder)
+        make_private(self.folder, "keys", "LOCSTREAM_KEYS_DIR", besides="; if others could read it, make new keys")
 
     @property
     def has_server(self) -> bool:
@@ -117,17 +118,15 @@ class Keyring:
         Raises
         ------
         LocstreamError
-            The name is taken, or is none.
+            The name is taken, or is none; there are keys of that name already.
         """
         _check_name(name)
         if name in self.admitted():
             raise LocstreamError(
                 f"{name!r} is admitted already", todo=f"`locstream keys revoke {name}` first, or choose another name"
             )
-        path = self.folder / f"{name}.key.json"
-        path.unlink(missing_ok=True)  # of one who was revoked
         keys = ClientKeys(name, _new_pair(), self.server().public)
-        _write_new(path, keys)
+        path = self._write(keys)
         self.admit(name, keys.pair.public, role)
         return path
 
@@ -143,12 +142,7 @@ class Keyring:
         """
         _check_name(name)
         _check_public(server_public)
-        path = self.folder / f"{name}.key.json"
-        try:
-            _write_new(path, ClientKeys(name, _new_pair(), server_public))
-        except FileExistsError as error:
-            raise LocstreamError(f"{path} is there already", todo="use it, or choose another name") from error
-        return path
+        return self._write(ClientKeys(name, _new_pair(), server_public))
 
     def admit(self, name: str, public: str, role: Role) -> None:
         """Admit a public key under a name; one who is admitted with the same key gets the new role.
@@ -181,59 +175,34 @@ class Keyring:
         """
         with _alone(self.folder):
             admitted = dict(self.admitted())
-            if admitted.pop(name, None) is None:
+            revoked = admitted.pop(name, None)
+            if revoked is None:
                 raise LocstreamError(f"nobody named {name!r} is admitted ({', '.join(admitted) or 'nobody is'})")
             _replace(self.folder / "admitted.json", admitted)
-        (self.folder / f"{name}.key.json").unlink(missing_ok=True)
+        if self._public_of(name) == revoked.public:  # else the file is this computer's own, for another server
+            self._path_of(name).unlink()
 
+    def _path_of(self, name: str) -> Path:
+        return self.folder / f"{name}.key.json"
 
-class Admitted:
-    """Who may connect now: `admitted.json`, looked at again whenever it changes.
-
-    A file that cannot be read admits nobody.
-
-    Parameters
-    ----------
-    keyring
-        Where it is.
-    """
-
-    def __init__(self, keyring: Keyring) -> None:
-        self._keyring = keyring
-        self._seen: tuple[int, int, int] | None = None
-        self._by_name: Mapping[str, Admission] = {}
-        self._by_key: Mapping[str, str] = {}
-
-    def name_of(self, public: str) -> str | None:
-        """Return whose key this is, None where nobody's is."""
-        self._look()
-        return self._by_key.get(public)
-
-    def role_of(self, name: str) -> Role | None:
-        """Return somebody's role, None for one who is not admitted."""
-        self._look()
-        found = self._by_name.get(name)
-        return None if found is None else found.role
-
-    def everyone(self) -> Mapping[str, Admission]:
-        """Return all of them by name."""
-        self._look()
-        return self._by_name
-
-    def _look(self) -> None:
+    def _public_of(self, name: str) -> str | None:
+        """Return the public key in the file of that name, None where there is none that can be read."""
         try:
-            found = (self._keyring.folder / "admitted.json").stat()
-            seen = found.st_mtime_ns, found.st_ino, found.st_size
-        except FileNotFoundError:
-            seen = 0, 0, 0
-        if seen == self._seen:
-            return
-        try:
-            self._by_name = self._keyring.admitted()
+            return read_client_keys(self._path_of(name)).pair.public
         except LocstreamError:
-            self._by_name = {}
-        self._by_key = {admission.public: name for name, admission in self._by_name.items()}
-        self._seen = seen
+            return None
+
+    def _write(self, keys: ClientKeys) -> Path:
+        path = self._path_of(keys.name)
+        try:
+            _write_new(path, keys)
+        except FileExistsError as error:
+            raise LocstreamError(
+                f"{path} is there already",
+                safe="nobody was admitted, and no key changed",
+                todo="use it, or choose another name; remove it only if nobody connects with it any more",
+            ) from error
+        return path
 
 
 def read_client_keys(path: Path) -> ClientKeys:
@@ -265,22 +234,6 @@ def _default_folder() -> Path:
     if given := os.environ.get("LOCSTREAM_KEYS_DIR"):
         return Path(given)
     return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "locstream" / "keys"
-
-
-def _make_private(folder: Path) -> None:
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = folder.stat(follow_symlinks=False)
-    except OSError as error:
-        raise LocstreamError(
-            f"the folder for keys {folder} cannot be made: {error.strerror}", todo="set LOCSTREAM_KEYS_DIR to another"
-        ) from error
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) & 0o077:
-        mode = stat.S_IMODE(found.st_mode)
-        raise LocstreamError(
-            f"the folder for keys {folder} is not private (owner {found.st_uid}, mode {mode:04o})",
-            todo=f"`chmod 700 {folder}`; if others could read it, make new keys",
-        )
 
 
 @contextmanager

@@ -8,21 +8,20 @@ from __future__ import annotations
 import itertools
 import time
 from collections import deque
-from typing import NamedTuple
 
 import zmq
-from zmq.utils.monitor import parse_monitor_message
 
 from locstream.errors import LocstreamError, MessageError
-from locstream.stream.joining import Began, Ended, Event, Joining, Rows
-from locstream.stream.keys import ClientKeys, secure_client
-from locstream.stream.liveness import notice_dead_lines
+from locstream.stream.endpoints import Endpoints
+from locstream.stream.events import Began, Ended, Event, Rows
+from locstream.stream.joining import Joining
+from locstream.stream.keys import ClientKeys
 from locstream.stream.messages import HISTORY_REPLIES, STREAM, Chunk, Hello, Reply, Request, Status
+from locstream.stream.sockets import client_socket, connect, key_refused, refusals_of
 from locstream.stream.wire import Buffer, pack
 
 RECEIVE_LIMIT = 100
 """Messages that may wait in this process; what is lost beyond is fetched again."""
-MAX_MESSAGE_BYTES = 64_000_000
 EVENTS_LIMIT = 16
 """Rows that were not taken yet; until they are, nothing is read or asked."""
 LIFE_SIGN = 2**31
@@ -36,14 +35,6 @@ AGAIN_S = 0.05
 """Before a history is asked again that had nothing new."""
 QUIET_S = 2.0
 """A running acquisition says its status twice a second: after so long a silence, look into the history."""
-
-
-class Endpoints(NamedTuple):
-    """Where an acquisition is reached; `history` and `control` may be the same."""
-
-    stream: str
-    control: str | None = None
-    history: str | None = None
 
 
 class Link:
@@ -84,42 +75,31 @@ class Link:
         self._asked_at: float | None = None
         self._ask_after = now
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self._monitors: list[zmq.Socket[bytes]] = []
-        self._sub = self._open(zmq.SUB, keys)
-        self._sub.rcvhwm = RECEIVE_LIMIT
-        self._sub.subscribe(b"")
-        self.sockets: list[zmq.Socket[bytes]] = [self._sub]
+        self._refusals: dict[zmq.Socket[bytes], str] = {}
+        self.sockets: list[zmq.Socket[bytes]] = []
         """What to wait for, for at most `POLL_S`, before the next `turn`."""
-        self._connect(self._sub, endpoints.stream)
-        self._control = self._dealer(endpoints.control, keys)
-        own = endpoints.history if endpoints.history != endpoints.control else None
-        self._history = self._control if own is None else self._dealer(own, keys)
+        stream, control, history = endpoints
+        self._sub = self._open(zmq.SUB, stream, keys)
+        self._sub.subscribe(b"")
+        self._control = None if control is None else self._open(zmq.DEALER, control, keys)
+        self._history = self._control
+        if history is not None and history != control:
+            self._history = self._open(zmq.DEALER, history, keys)
 
-    def _dealer(self, endpoint: str | None, keys: ClientKeys | None) -> zmq.Socket[bytes] | None:
-        if endpoint is None:
-            return None
-        socket = self._open(zmq.DEALER, keys)
-        socket.immediate = True  # nothing is queued for one who is not there
+    def _open(self, kind: int, endpoint: str, keys: ClientKeys | None) -> zmq.Socket[bytes]:
+        socket = client_socket(self._context, kind, endpoint, keys)
         self.sockets.append(socket)
-        self._connect(socket, endpoint)
-        return socket
-
-    def _connect(self, socket: zmq.Socket[bytes], endpoint: str) -> None:
-        try:
-            socket.connect(endpoint)
-        except zmq.ZMQError as error:
-            self.close()
-            raise LocstreamError(f"{endpoint!r} is not an endpoint: {error.strerror}") from error
-
-    def _open(self, kind: int, keys: ClientKeys | None) -> zmq.Socket[bytes]:
-        socket = self._context.socket(kind)
-        socket.linger = 0
-        notice_dead_lines(socket)
-        socket.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
-        socket.ipv6 = any(endpoint and "[" in endpoint for endpoint in self.endpoints)
+        if kind == zmq.SUB:
+            socket.rcvhwm = RECEIVE_LIMIT
+        else:
+            socket.immediate = True  # nothing is queued for one who is not there
         if keys is not None:
-            secure_client(socket, keys)
-            self._monitors.append(socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_FAILED_AUTH))
+            self._refusals[refusals_of(socket)] = endpoint
+        try:
+            connect(socket, endpoint)
+        except LocstreamError:
+            self.close()
+            raise
         return socket
 
     def turn(self) -> None:
@@ -182,9 +162,9 @@ class Link:
         """Close the sockets. Safe to call twice."""
         for socket in self.sockets:
             if not socket.closed:
-                socket.disable_monitor()  # before its monitor is closed: libzmq's own thread waits for the reader
+                socket.disable_monitor()  # before its monitor is closed, see `refusals_of`
                 socket.close()
-        for monitor in self._monitors:
+        for monitor in self._refusals:
             monitor.close(linger=0)
         self._context.term()
 
@@ -286,13 +266,10 @@ class Link:
         self.events.extend(events)
 
     def _look_for_refusals(self) -> None:
-        for monitor in self._monitors:
-            while monitor.poll(0):
-                status = parse_monitor_message(monitor.recv_multipart())["value"]
-                raise LocstreamError(
-                    f"{self.endpoints.stream} refused this computer's key (status {status})",
-                    todo="on the server, `locstream keys list` says who is admitted and with which role",
-                )
+        for monitor, endpoint in self._refusals.items():
+            if monitor.poll(0):
+                monitor.recv_multipart()
+                raise key_refused(endpoint)
 
     def check(self) -> None:
         """See that somebody who waits for rows does not wait for nothing.

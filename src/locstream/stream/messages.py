@@ -67,6 +67,11 @@ class Hello(Published, frozen=True, kw_only=True, tag="hello"):
     folder: str = ""
     """Where the files of the acquisition grow, on the computer that acquires: a program there may read them."""
 
+    @property
+    def has_depth(self) -> bool:
+        """Whether its rows have a z."""
+        return any(field.name == "z_nm" for field in self.fields)
+
 
 class Batch(Published, frozen=True, kw_only=True, tag="localizations"):
     """Rows that are committed on disk: frames `frame_first` … `frame_last`, rows from `row_first` on."""

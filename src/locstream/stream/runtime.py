@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import stat
 import tempfile
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import msgspec
 import psutil
 
 from locstream.errors import LocstreamError, MessageError
+from locstream.stream.private_folder import make_private
 from locstream.stream.wire import MALFORMED
 
 MAX_PATH_LENGTH = 88
@@ -53,25 +53,12 @@ def runtime_folder() -> Path:
         folder = Path(xdg) / "locstream"
     else:
         folder = Path(tempfile.gettempdir()) / f"locstream-{os.getuid()}"
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = folder.stat(follow_symlinks=False)
-    except OSError as error:
-        raise LocstreamError(
-            f"the folder for sockets {folder} cannot be made: {error.strerror}",
-            todo="set LOCSTREAM_RUNTIME_DIR to a folder of your own",
-        ) from error
+    make_private(folder, "sockets", "LOCSTREAM_RUNTIME_DIR")
     if len(str(folder)) > MAX_PATH_LENGTH:
         raise LocstreamError(
             f"the folder for sockets {folder} has a path of {len(str(folder))} characters; a socket's path may have "
             f"{MAX_PATH_LENGTH} at most",
             todo="set LOCSTREAM_RUNTIME_DIR to a folder with a shorter path",
-        )
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) & 0o077:
-        raise LocstreamError(
-            f"the folder for sockets {folder} is not private (owner {found.st_uid}, mode "
-            f"{stat.S_IMODE(found.st_mode):04o})",
-            todo=f"`chmod 700 {folder}`, or set LOCSTREAM_RUNTIME_DIR to a folder of your own",
         )
     return folder
 

@@ -26,20 +26,30 @@ LOOK_EVERY_S = 5.0
 def command(arguments: Sequence[str]) -> int:
     """Hand finished runs on to where the lab keeps its images. Local files are only read, never deleted."""
     parser = argparse.ArgumentParser(prog="locstream upload", description=command.__doc__)
-    parser.add_argument("--queue", type=Path, metavar="FOLDER", default=default_queue_folder(), help="(%(default)s)")
+    parser.add_argument(
+        "--queue", type=Path, metavar="FOLDER", default=default_queue_folder(), help="of the queue (%(default)s)"
+    )
     parser.add_argument(
         "--settings", type=Path, metavar="FILE", default=default_settings_file(), help="where runs go (%(default)s)"
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    verbs.add_parser("add", help="queue the runs of folders").add_argument("folders", nargs="+", type=Path)
-    verbs.add_parser("status", help="what is queued, what is filed, and why something is not")
-    verbs.add_parser("retry", help="try again, also what was refused").add_argument("runs", nargs="*", metavar="RUN")
-    verbs.add_parser("forget", help="take off the queue; no data is touched").add_argument(
-        "runs", nargs="+", metavar="RUN"
+
+    def verb(name: str, explanation: str) -> argparse.ArgumentParser:
+        return verbs.add_parser(name, help=explanation, description=explanation)
+
+    verb("add", "queue the runs of folders").add_argument(
+        "folders", nargs="+", type=Path, metavar="FOLDER", help="with one finished run or several"
     )
-    verbs.add_parser("now", help="hand on what waits, then end")
-    verbs.add_parser("run", help="hand on whatever comes, until stopped")
-    verbs.add_parser("preflight", help="would an upload work?")
+    verb("status", "what is queued, what is filed, and why something is not")
+    verb("retry", "try again, also what was refused").add_argument(
+        "runs", nargs="*", metavar="RUN", help="by its name or the beginning of its identifier (all)"
+    )
+    verb("forget", "take off the queue; no data is touched").add_argument(
+        "runs", nargs="+", metavar="RUN", help="by its name or the beginning of its identifier"
+    )
+    verb("now", "hand on what waits, then end")
+    verb("run", "hand on whatever comes, until stopped")
+    verb("preflight", "would an upload work?")
     given = parser.parse_args(arguments)
     queue = Queue(given.queue)
     match given.verb:

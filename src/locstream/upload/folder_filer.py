@@ -55,7 +55,7 @@ class FolderFiler:
             target.mkdir(exist_ok=True)
             done, total = 0, bundle.n_bytes
             for path in bundle.paths:
-                name = bundle.name_of(path)
+                name = bundle.files.name_of(path)
                 wanted = bundle.sha256[name]
                 if not (target / name).exists() or sha256_of(target / name) != wanted:
                     (target / name).parent.mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError
 
 from locstream.errors import ConfigError
-from locstream.settings import Settings
+from locstream.settings import Settings, what_is_wrong
 
 
 class UploadSettings(Settings):
@@ -50,9 +50,11 @@ def load_upload_settings(path: Path) -> UploadSettings:
             todo="write into it where finished runs go (see docs/upload.md)",
         ) from error
     except ValidationError as error:
-        wrong = [f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors()]
+        wrong = what_is_wrong(error, UploadSettings)
         raise ConfigError(
-            f"the upload settings {path} are not valid:\n  " + "\n  ".join(wrong), safe="what is queued stays queued"
+            f"the upload settings {path} are not valid:\n  " + "\n  ".join(wrong),
+            safe="what is queued stays queued",
+            todo="correct it; docs/upload.md has every key",
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(

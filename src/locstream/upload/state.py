@@ -1,4 +1,4 @@
-"""Where the uploader keeps what must survive: its queue, and the keys of its sessions."""
+"""Where services keep what must survive: unfinished runs, the queue of the uploader, and the keys of its sessions."""
 
 from __future__ import annotations
 
