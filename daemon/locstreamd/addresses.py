@@ -37,19 +37,25 @@ class Address(NamedTuple):
         try:
             if found is None or not 0 < int(found["port"]) <= HIGHEST_PORT:
                 raise ValueError
-            if found["host"] != "*":
-                ipaddress.ip_address(found["host"].strip("[]"))
+            address = cls(found["host"], int(found["port"]))
+            if address.plain_host:
+                ipaddress.ip_address(address.plain_host)
         except ValueError as error:
             raise ValueError(
                 f"{text!r} is not an address to listen on: tcp://127.0.0.1:5577 is for this computer alone, "
                 "tcp://*:5577 for its network"
             ) from error
-        return cls(found["host"], int(found["port"]))
+        return address
+
+    @property
+    def plain_host(self) -> str:
+        """The host as the operating system wants it: without brackets, "" for all addresses (IPv4)."""
+        return "" if self.host == "*" else self.host.strip("[]")
 
     @property
     def loopback(self) -> bool:
         """Whether only this computer can connect."""
-        return self.host != "*" and ipaddress.ip_address(self.host.strip("[]")).is_loopback
+        return self.host != "*" and ipaddress.ip_address(self.plain_host).is_loopback
 
     @property
     def endpoint(self) -> str:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections import deque
+from collections.abc import Sequence
 
 DEATHS = 5
 """So many deaths within `WITHIN_S` are forgiven; with one more something is wrong that starting again does not mend."""
@@ -18,6 +19,17 @@ DEATHS = 5
 WITHIN_S = 60.0
 BACKOFF_S = (0.0, 0.1, 0.25, 0.5, 1.0, 5.0)
 """Wait before the next start, after so many deaths within `WITHIN_S`."""
+
+
+def see_off(processes: Sequence[subprocess.Popen[bytes]], patience_s: float) -> None:
+    """See processes end that were told to; those that have not within the patience, all together, are killed."""
+    deadline = time.monotonic() + patience_s
+    for process in processes:
+        try:
+            process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 class ChildProcess:

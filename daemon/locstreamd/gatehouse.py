@@ -108,14 +108,22 @@ class Gatehouse:
         door = self._doors.get(socket)
         return set() if door is None else door.open | door.shut
 
-    def why_not(self, user: str | None, verb: str) -> str:
-        """Return why a user may not ask for something now; "" where they may, and for the local user, None."""
-        return "" if self._gate is None else self._gate.why_not(user, verb)
+    def refuse(self, domain: str, user: str | None, verb: str) -> str:
+        """Return why a user may not ask for something now, and count it; "" where they may.
 
-    def count(self, domain: str, reason: str, who: str) -> None:
-        """Count something that was refused elsewhere than in the gate."""
-        if self._gate is not None:
-            self._gate.count(Refusal(domain, reason, who))
+        Parameters
+        ----------
+        domain
+            Where they ask.
+        user
+            Under which name they were admitted; None for the local user, who may all.
+        verb
+            What they ask for, see `locstream.stream.gate.VERBS`.
+        """
+        if self._gate is None or not (why_not := self._gate.why_not(user, verb)):
+            return ""
+        self._gate.count(Refusal(domain, "request", user or ""))
+        return why_not
 
     def take_refusals(self) -> Mapping[Refusal, int]:
         """Return what was refused since the last call."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,22 +11,34 @@ from locstream.errors import MessageError
 from locstream.fitting.residuals import Residuals
 from locstream.formats.picasso import storable
 from locstream.localizations import LOCALIZATION, LOCALIZATION_3D, Localizations, empty
+from locstream.results.frames import FrameOutcome
 from locstream.stream.wire import Buffer
+from locstreamd.fit.task import Task
 from locstreamd.fit.work import Done
 from locstreamd.record.frame_index import FrameIndex
 
 
+@dataclass(frozen=True)
+class Settled:
+    """What became of one frame."""
+
+    index: int
+    outcome: FrameOutcome
+    rows: Localizations
+    reason: str = ""
+    residuals: Residuals | None = None
+    """What its molecules leave unexplained, of one frame in some."""
+
+
 class Answers:
-    """Makes rows and residuals of the messages of workers.
+    """Makes of the messages of workers what became of their frames.
 
     Parameters
     ----------
     index
         Frame numbers by index.
-    pixel_size_nm, height, width, box_px
-        Of the frames and the fits.
-    depth
-        Whether rows have a depth.
+    task
+        What the workers were set up with.
 
     Attributes
     ----------
@@ -34,31 +46,33 @@ class Answers:
         Rows that were left out because no results file may hold them.
     """
 
-    def __init__(
-        self, index: FrameIndex, pixel_size_nm: float, height: int, width: int, box_px: int, *, depth: bool
-    ) -> None:
+    def __init__(self, index: FrameIndex, task: Task) -> None:
         self.unusable = 0
         self._index = index
-        self._dtype = LOCALIZATION_3D if depth else LOCALIZATION
-        self._field = (pixel_size_nm, height, width)
-        self._box = box_px
+        self._dtype = LOCALIZATION if task.astigmatism is None else LOCALIZATION_3D
+        self._field = (task.calibration.pixel_size_nm, task.height, task.width)
+        self._box = task.options.box_px
 
-    def none(self) -> Localizations:
-        """Return the rows of a frame that could not be fitted."""
-        return empty(0, self._dtype)
-
-    def rows(self, done: Done, buffers: Sequence[Buffer]) -> Localizations:
-        """Return the rows of a frame but those that no results file may hold; a worker of ours sends none of these.
+    def fitted(self, done: Done, buffers: Sequence[Buffer]) -> Settled:
+        """Return the rows of a frame, and of some what they leave unexplained.
 
         Raises
         ------
         MessageError
             What came is not what was announced, or of another frame.
         """
+        return Settled(
+            done.index, FrameOutcome.FITTED, self._rows(done, buffers), residuals=self._residuals(done, buffers)
+        )
+
+    def failed(self, index: int, reason: str) -> Settled:
+        """Return what stands for a frame that could not be fitted."""
+        return Settled(index, FrameOutcome.FAILED, empty(0, self._dtype), reason)
+
+    def _rows(self, done: Done, buffers: Sequence[Buffer]) -> Localizations:
+        """Return the rows but those that no results file may hold; a worker of ours sends none of these."""
         if not buffers or len(buffers[0]) != done.rows * self._dtype.itemsize:
             raise MessageError(f"frame index {done.index}: the announced {done.rows} rows are not what came")
-        if not (math.isfinite(done.fit_ms) and done.fit_ms >= 0):
-            raise MessageError(f"frame index {done.index}: a fit cannot take {done.fit_ms} ms")
         rows = np.frombuffer(buffers[0], self._dtype)
         number = self._index.number(done.index)
         if np.any(rows["frame"] != number):
@@ -67,14 +81,7 @@ class Answers:
         self.unusable += int(np.count_nonzero(~usable))
         return rows if usable.all() else rows[usable]
 
-    def residuals(self, done: Done, buffers: Sequence[Buffer]) -> Residuals | None:
-        """Return what a frame's molecules leave unexplained, if it was looked at.
-
-        Raises
-        ------
-        MessageError
-            What came is of another size.
-        """
+    def _residuals(self, done: Done, buffers: Sequence[Buffer]) -> Residuals | None:
         if not done.residual_spots:
             return None
         if len(buffers) != 2 or len(buffers[1]) != 4 * self._box**2:

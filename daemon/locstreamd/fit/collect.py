@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from locstream.localizations import Localizations, joined
 from locstream.results.frames import FrameRecords, frame_records
-from locstreamd.fit.dispatch import Settled
+from locstreamd.fit.answers import Settled
 from locstreamd.record.frame_index import FrameIndex
 
 

@@ -4,47 +4,42 @@ from __future__ import annotations
 
 import numpy as np
 
-from locstream.fitting import FitOptions, Localizer, warmup
+from locstream.fitting import Localizer, warmup
 from locstream.fitting.residuals import ResidualMap, Residuals
 from locstream.localizations import Localizations, empty
 from locstream.stacks.source import Image
-from locstream.stream.wire import Buffer
-from locstreamd.fit.work import Setup, astigmatism_from, calibration_from
+from locstreamd.fit.task import Task
 
 RESIDUALS_EVERY = 32
 """Frames of which one is compared with its fits: the average needs no more, and it costs next to nothing."""
 
 
 class Fitter:
-    """What a set-up asks for: rows of every frame, and of some what they leave unexplained.
+    """Rows of every frame, and of some what they leave unexplained; ready once it is made.
 
     Parameters
     ----------
-    setup, buffers
-        The message and what came behind it.
+    task
+        What to do.
 
     Raises
     ------
-    LocstreamError
-        The set-up cannot be understood, or asks for what does not go together.
+    ConfigError
+        It asks for what does not go together.
 
     Attributes
     ----------
-    shape
-        Of the frames: rows, columns.
-    calibration
-        Digest of the camera's calibration.
+    task
+        The same.
     """
 
-    def __init__(self, setup: Setup, buffers: list[Buffer]) -> None:
-        self.shape = setup.height, setup.width
-        self.calibration = setup.calibration
-        options = FitOptions.model_validate(setup.fit)
-        calibration, astigmatism = calibration_from(setup, buffers), astigmatism_from(setup)
-        self._localizer = Localizer(calibration, *self.shape, options, astigmatism)
-        self._residuals = ResidualMap(calibration, *self.shape, options.box_px)
-        warmup(options, calibration.pixel_size_nm, astigmatism)
-        self._residuals(np.zeros(self.shape, np.uint16), empty())  # compiles the comparison, too
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        calibration, options, shape = task.calibration, task.options, (task.height, task.width)
+        self._localizer = Localizer(calibration, *shape, options, task.astigmatism)
+        self._residuals = ResidualMap(calibration, *shape, options.box_px)
+        warmup(options, calibration.pixel_size_nm, task.astigmatism)
+        self._residuals(np.zeros(shape, np.uint16), empty())  # compiles the comparison, too
 
     def __call__(self, image: Image, number: int) -> tuple[Localizations, Residuals | None]:
         """Fit a frame; also compare one in `RESIDUALS_EVERY`, always the same ones whoever fits them."""

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import os
-
 import zmq
 
-from locstream.calibration.astigmatism import AstigmatismCalibration
-from locstream.calibration.camera import CameraCalibration
 from locstream.errors import LocstreamError
-from locstream.fitting import FitOptions
 from locstream.localizations import Localizations
 from locstream.results.frames import FrameRecords
 from locstream.stacks.source import Image
 from locstream.stream.stages import Queue
+from locstreamd.addresses import Address
+from locstreamd.fit.answers import Settled
 from locstreamd.fit.backlog import Backlog
 from locstreamd.fit.collect import Collector
-from locstreamd.fit.dispatch import WINDOW, Dispatcher, Settled
+from locstreamd.fit.dispatch import Dispatcher
 from locstreamd.fit.pool import WorkerPool
+from locstreamd.fit.roster import WINDOW
+from locstreamd.fit.task import Task
+from locstreamd.fit.work_socket import WorkSocket
 from locstreamd.gatehouse import Gatehouse
 from locstreamd.record.lane import RecordLane
 from locstreamd.service.config import WorkerSettings
@@ -35,12 +35,10 @@ class FitLane:
         Where frames can be read back from, and their numbers.
     context, endpoint
         Of the work socket.
-    calibration, height, width, options
+    task
         What the workers are set up with.
     settings
         How many workers, how patient, how much memory.
-    astigmatism
-        Has the workers give every row its depth; None for rows without.
     gatehouse
         Lets in workers of other computers; needed where the settings name an address for them.
 
@@ -55,38 +53,22 @@ class FitLane:
         record: RecordLane,
         context: zmq.Context[zmq.Socket[bytes]],
         endpoint: str,
-        calibration: CameraCalibration,
-        height: int,
-        width: int,
-        options: FitOptions,
+        task: Task,
         settings: WorkerSettings,
-        astigmatism: AstigmatismCalibration | None = None,
         gatehouse: Gatehouse | None = None,
     ) -> None:
         # Frames that are lost when nobody takes them wait on disk; a source that can wait, waits.
         fetch = record.read if record.paced and record.can_read_back else None
         self._backlog = Backlog(settings.backlog_mb * MB, fetch, lambda: record.on_disk)
         self._collector = Collector(record.index)
-        self._dispatcher = Dispatcher(
-            endpoint,
-            context,
-            self._backlog,
-            record.index,
-            calibration,
-            height,
-            width,
-            options,
-            settings.timeout_s,
-            astigmatism,
-            gatehouse,
-            settings.listen,
-        )
+        work = WorkSocket(context, endpoint, gatehouse, settings.listen)
+        self._dispatcher = Dispatcher(work, self._backlog, record.index, task, settings.timeout_s)
+        self._crew = self._dispatcher.crew
         self._listen = settings.listen
-        own = settings.count or max(1, (os.cpu_count() or 2) - 1)
-        self._pool = WorkerPool(endpoint, own if settings.local else 0, settings.nice)
+        self._pool = WorkerPool(endpoint, settings.own, settings.nice)
         self._one_ready = False
         self._record = record
-        self._frame_bytes = 2 * height * width
+        self._frame_bytes = task.frame_bytes
         self._room = -(-settings.backlog_mb * MB // self._frame_bytes)
 
     @property
@@ -97,36 +79,30 @@ class FitLane:
     @property
     def workers(self) -> int:
         """Workers that are ready and live."""
-        return self._dispatcher.workers
+        return self._crew.ready
 
     @property
     def lanes(self) -> int:
         """Molecules that the narrowest worker fits side by side; 0 before one is ready."""
-        return self._dispatcher.lanes
+        return self._crew.lanes
 
     def take_news(self) -> list[tuple[str, str]]:
         """Return what has happened to workers since the last call, each as kind and sentence."""
-        found, self._dispatcher.news = self._dispatcher.news, []
-        return found
+        return self._crew.take_news()
 
     @property
     def waiting(self) -> str:
         """Why frames wait for a worker of another computer; "" where one is there, or comes by itself."""
         if self.workers or self._pool.places:
             return ""
-        if self._dispatcher.joining:
+        if self._crew.joining:
             return "a fit worker has connected and compiles its kernels (once)"
-        refusal = f" ({self._dispatcher.last_refusal})" if self._dispatcher.last_refusal else ""
-        port = self._listen.rpartition(":")[2]
+        refusal = f" ({self._crew.last_refusal})" if self._crew.last_refusal else ""
+        port = Address.parse(self._listen).port
         return (
             f"no fit worker is connected{refusal}: run `locstream worker --connect tcp://THIS-COMPUTER:{port} "
             "--keys NAME.key.json` on another computer"
         )
-
-    @property
-    def worker_pids(self) -> list[int]:
-        """Process ids of the local workers."""
-        return self._pool.pids
 
     @property
     def queued(self) -> int:
@@ -204,17 +180,16 @@ class FitLane:
         self._pool.close()
 
     def _look_after_workers(self) -> list[Settled]:
-        self._one_ready = self._one_ready or self._dispatcher.own_workers > 0
+        self._one_ready = self._one_ready or self._crew.own > 0
         # The first compiles the kernels for all; together they would each do it.
         dead = self._pool.tend(at_most=None if self._one_ready else 1)
         if not self._one_ready and not self.workers and self._pool.deaths >= DEATHS_BEFORE_THE_FIRST_IS_READY:
             raise LocstreamError(
                 f"the fit workers end at once ({self._pool.deaths} starts)",
                 safe="every frame that was taken is in the raw stack",
-                todo=self._dispatcher.last_refusal
-                or "run `locstream worker --connect ipc:///tmp/nobody` to see the reason",
+                todo=self._crew.last_refusal or "run `locstream worker --connect ipc:///tmp/nobody` to see the reason",
             )
-        hung = self._dispatcher.hung()
+        hung = self._crew.hung()
         for pid in hung:
             self._pool.kill(pid)
         return self._dispatcher.bury([*dead, *hung])

@@ -14,12 +14,13 @@ import zmq
 from zmq.utils.monitor import parse_monitor_message
 
 from locstream.errors import LocstreamError
-from locstream.stream.keys import ClientKeys, secure_client
-from locstream.stream.liveness import notice_dead_lines
+from locstream.stream.keys import ClientKeys
+from locstream.stream.sockets import client_socket, connect
 from locstream.stream.wire import Buffer
 from locstreamd.fit.work import TO_WORKER, ToWorker
 
 MAX_MESSAGE_BYTES = 256_000_000
+"""A calibration map of 4096 × 4096 px has 67 MB."""
 LINGER_MS = 3_000
 NO_KEY = "no locstream listens there, or it needs --keys with a file that was made at that instrument"
 NO_KEY_IN_COMMON = zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
@@ -58,24 +59,20 @@ class Line:
         self.met = False
         self._endpoint = endpoint
         self._lost = ""
-        self.socket = context.socket(zmq.DEALER)
+        self.socket = client_socket(context, zmq.DEALER, endpoint, keys)
         self.socket.linger = LINGER_MS
         self.socket.reconnect_ivl = -1
         self.socket.rcvhwm = 0  # bounded by credits
-        self.socket.ipv6 = "[" in endpoint
         self.socket.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
-        notice_dead_lines(self.socket)
-        if keys is not None:
-            secure_client(self.socket, keys)
         self._monitor = self.socket.get_monitor_socket(EVENTS)
         self._poller = zmq.Poller()
         for socket in (self.socket, self._monitor):
             self._poller.register(socket, zmq.POLLIN)
         try:
-            self.socket.connect(endpoint)
-        except zmq.ZMQError as error:
+            connect(self.socket, endpoint)
+        except LocstreamError:
             self.close()
-            raise LocstreamError(f"{endpoint!r} is not an endpoint: {error.strerror}") from error
+            raise
 
     def send(self, parts: Sequence[Buffer]) -> None:
         """Send a message.

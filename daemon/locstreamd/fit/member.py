@@ -64,8 +64,8 @@ class Member:
 
     @property
     def under_way(self) -> int:
-        """How many frames it could fit while one is on the way to it and back."""
-        return math.ceil(self.round_trip_s / self._fit_s) if self._fit_s > 0 else 0
+        """How many frames it could fit while one is on the way to it and back, of those that it takes."""
+        return math.ceil(min(self.round_trip_s / self._fit_s, self.most)) if self._fit_s > 0 else 0
 
     def allowance(self, *, spare: bool) -> int:
         """Return how many frames it may hold: its credits, and where there is room as many more as are on the way."""
@@ -77,10 +77,12 @@ class Member:
         """Note that it holds a frame."""
         self.holds[index] = Held(image, time.monotonic(), alone=not self.holds)
 
-    def settle(self, index: int, fit_s: float) -> bool:
-        """Note that it has finished a frame, and what that took; False where it did not hold it."""
+    def settle(self, index: int, fit_s: float | None) -> bool:
+        """Note that it has finished a frame, and what the fit took (None: refused); False where it did not hold it."""
         if (held := self.holds.pop(index, None)) is None:
             return False
+        if fit_s is None:
+            return True
         self._latest_s = time.monotonic() - held.given_at
         self._fit_s = _averaged(self._fit_s, fit_s)
         if held.alone:

@@ -9,6 +9,8 @@ import sys
 import time
 from collections.abc import Sequence
 
+from locstreamd.child_process import see_off
+
 POLL_S = 0.2
 AGAIN_S = 2.0
 """Wait before a worker that was killed is started again."""
@@ -30,7 +32,7 @@ def run_node(count: int, arguments: Sequence[str]) -> int:
         Of `locstream worker`, for each.
     """
     asked: list[int] = []
-    before = {number: signal.signal(number, lambda given, frame: asked.append(given)) for number in STOP_SIGNALS}
+    before = {number: signal.signal(number, lambda sign, frame: asked.append(sign)) for number in STOP_SIGNALS}
     command = [sys.executable, "-m", "locstream", "worker", *arguments, "--parent", str(os.getpid())]
     # In sessions of their own, so that Ctrl-C in the terminal reaches us alone, and they leave in good order.
     places: list[_Place] = [_Place(command) for _ in range(count)]
@@ -74,10 +76,4 @@ def _end(places: Sequence[_Place]) -> None:
     running = [place.process for place in places if place.process is not None]
     for process in running:
         process.terminate()
-    deadline = time.monotonic() + LEAVE_S
-    for process in running:
-        try:
-            process.wait(timeout=max(0.0, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+    see_off(running, LEAVE_S)

@@ -8,12 +8,14 @@ import sys
 import time
 from dataclasses import dataclass, field
 
+from locstreamd.child_process import see_off
+
 BACKOFF_S = (0.0, 0.5, 1.0, 2.0, 5.0)
 """Wait before the next start of a worker that has died so many times in a row."""
-
-
 SETTLED_S = 60.0
 """A worker that has lived for so long counts as well started."""
+LEAVE_S = 3.0
+"""How long workers that were told to leave may take."""
 
 
 @dataclass
@@ -87,13 +89,6 @@ class WorkerPool:
 
     def close(self) -> None:
         """End every worker; those that were told to leave have a moment to do so."""
-        deadline = time.monotonic() + 3.0
+        see_off([place.process for place in self._places if place.process is not None], LEAVE_S)
         for place in self._places:
-            if place.process is None:
-                continue
-            try:
-                place.process.wait(timeout=max(0.0, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                place.process.kill()
-                place.process.wait()
             place.process = None

@@ -9,6 +9,10 @@ from locstream.stacks.source import Image
 from locstreamd.fit.member import Member
 from locstreamd.fit.work import Join
 
+WINDOW = 256
+"""Frames that may be out or back ahead of the oldest one that is not settled: bounds what is held."""
+UNDER_WAY_BYTES = 256_000_000
+"""Pixels that may be with workers before those with a long way to go get no more than the others."""
 ATTEMPTS = 3
 """A frame that so many workers were fitting when they were lost is marked failed, and the run goes on."""
 
@@ -61,9 +65,21 @@ class Roster:
         pid = join.pid if user is None else None
         self.members[identity] = Member(self._joined, pid, join.instance, join.lanes, join.vectors, user)
 
-    def connections_of(self, instance: str) -> list[bytes]:
-        """Return the identities of a worker's connections."""
-        return [identity for identity, member in self.members.items() if instance and member.instance == instance]
+    def connections_of(self, identity: bytes, instance: str) -> list[bytes]:
+        """Return the identities of the connections of a worker that introduces itself, perhaps not for the first time.
+
+        Parameters
+        ----------
+        identity
+            Of the connection by which it does.
+        instance
+            What it calls itself; "" for one that does not say.
+        """
+        return [
+            known
+            for known, member in self.members.items()
+            if known == identity or (instance and member.instance == instance)
+        ]
 
     def of_pids(self, pids: Container[int | None]) -> list[bytes]:
         """Return the identities of workers by their process."""
@@ -83,8 +99,8 @@ class Roster:
         self.members[identity].give(index, image)
         self._out.add(index)
 
-    def settle(self, member: Member, index: int, fit_s: float) -> bool:
-        """Note that a worker has finished a frame; False where the frame was another's by then."""
+    def settle(self, member: Member, index: int, fit_s: float | None) -> bool:
+        """Note that a worker has finished a frame, or refused it (None); False where it was another's by then."""
         if not member.settle(index, fit_s):
             return False
         self._out.discard(index)

@@ -17,6 +17,7 @@ from locstream.kernel_cache import sources_digest
 from locstream.stream.wire import Buffer, pack
 from locstreamd.fit.fitter import Fitter
 from locstreamd.fit.line import Line, LineLostError
+from locstreamd.fit.task import task_from
 from locstreamd.fit.work import Beat, Done, Goodbye, Join, Leave, Ready, Refused, Rejoin, Setup, Work
 
 POLL_MS = 500
@@ -93,10 +94,8 @@ def serve(line: Line, join: Join, leaving: Callable[[], bool], ready: Callable[[
             case Setup():
                 fitter = _set_up(line, message, buffers)
                 ready()
-            case Work() if fitter is not None and len(buffers) == 1:
-                line.send(_done(fitter, message, buffers[0]))
             case Work():
-                line.send(pack(Refused(index=message.index, reason="a frame came before the set-up")))
+                line.send(_answer(fitter, message, buffers))
             case Beat():
                 pass
             case Rejoin():
@@ -113,19 +112,25 @@ def serve(line: Line, join: Join, leaving: Callable[[], bool], ready: Callable[[
 def _set_up(line: Line, setup: Setup, buffers: list[Buffer]) -> Fitter:
     """Make ready to fit, and say so; or say why not."""
     try:
-        fitter = Fitter(setup, buffers)
+        fitter = Fitter(task_from(setup, buffers))
     except LocstreamError as error:
         line.send(pack(Refused(index=None, reason=str(error))))
         raise
-    most = min(MOST_FRAMES, MOST_BYTES // (2 * setup.height * setup.width))
-    line.send(pack(Ready(credits=CREDITS, most=max(CREDITS, most), calibration=fitter.calibration)))
+    most = min(MOST_FRAMES, MOST_BYTES // fitter.task.frame_bytes)
+    line.send(pack(Ready(credits=CREDITS, most=max(CREDITS, most), calibration=setup.calibration)))
     return fitter
 
 
-def _done(fitter: Fitter, work: Work, pixels: Buffer) -> list[Buffer]:
-    """Fit a frame and return the parts of the answer."""
+def _answer(fitter: Fitter | None, work: Work, buffers: list[Buffer]) -> list[Buffer]:
+    """Fit a frame and return the parts of the answer, or of that which says why not."""
+    if fitter is None:
+        return pack(Refused(index=work.index, reason="a frame came before the set-up"))
+    task, sizes = fitter.task, [len(buffer) for buffer in buffers]
+    if sizes != [task.frame_bytes]:
+        shape = f"{task.width} × {task.height} px are {task.frame_bytes} bytes"
+        return pack(Refused(index=work.index, reason=f"the frame has {sum(sizes)} bytes; {shape}"))
     began = time.perf_counter()
-    rows, residuals = fitter(np.frombuffer(pixels, np.uint16).reshape(fitter.shape), work.number)
+    rows, residuals = fitter(np.frombuffer(buffers[0], np.uint16).reshape(task.height, task.width), work.number)
     fit_ms = 1e3 * (time.perf_counter() - began)
     if residuals is None or not residuals.spots:
         return pack(Done(index=work.index, rows=len(rows), fit_ms=fit_ms), rows.tobytes())

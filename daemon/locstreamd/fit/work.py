@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
-from pydantic import ValidationError
+from typing import Annotated
+
+from msgspec import Meta
 
 from locstream import __version__
-from locstream.calibration.astigmatism import AstigmatismCalibration
-from locstream.calibration.camera import MAPS, CameraCalibration
-from locstream.errors import LocstreamError, MessageError
-from locstream.fitting import FitOptions
 from locstream.kernel_cache import sources_digest
-from locstream.stream.wire import Buffer, Dialect, Message
+from locstream.stream.wire import Dialect, Message
 
 
 class ToWorker(Message, frozen=True, kw_only=True):
@@ -68,7 +65,7 @@ class Join(FromWorker, frozen=True, kw_only=True, tag="join"):
     """Digest of the sources of its kernels."""
     instance: str = ""
     """Chosen by the process at its start, the same with each of its connections."""
-    lanes: int
+    lanes: Annotated[int, Meta(ge=1, le=65_536)]
     """Molecules that it fits side by side: the float32 numbers of one of its vector registers."""
     vectors: str = ""
     """The same in words, with the name of the instructions."""
@@ -77,8 +74,8 @@ class Join(FromWorker, frozen=True, kw_only=True, tag="join"):
 class Ready(FromWorker, frozen=True, kw_only=True, tag="ready"):
     """The set-up is understood and its kernels are compiled; the worker takes up to `credits` frames at a time."""
 
-    credits: int
-    most: int = 0
+    credits: Annotated[int, Meta(ge=1, le=65_536)]
+    most: Annotated[int, Meta(ge=0, le=65_536)] = 0
     """Up to so many where the round trip takes longer than a fit; 0: never more than `credits`."""
     calibration: str = ""
     """Digest of the camera's calibration that it fits with."""
@@ -93,8 +90,8 @@ class Done(FromWorker, frozen=True, kw_only=True, tag="done"):
 
     index: int
     rows: int
-    fit_ms: float
-    residual_spots: int = 0
+    fit_ms: Annotated[float, Meta(ge=0, le=3_600_000)]
+    residual_spots: Annotated[int, Meta(ge=0, le=10_000_000)] = 0
 
 
 class Refused(FromWorker, frozen=True, kw_only=True, tag="refused"):
@@ -111,8 +108,6 @@ class Goodbye(FromWorker, frozen=True, kw_only=True, tag="goodbye"):
 TO_WORKER: Dialect[ToWorker] = Dialect(Setup, Work, Beat, Rejoin, Leave)
 FROM_WORKER: Dialect[FromWorker] = Dialect(Join, Ready, Done, Refused, Goodbye)
 
-SCALARS = ("pixel_size_nm", "offset_adu", "gain_e_per_adu", "read_noise_e", "em_gain", "quantum_efficiency")
-
 
 def refusal(join: Join) -> str:
     """Return why a worker cannot work for this program, naming both sides; "" where it can.
@@ -127,66 +122,3 @@ def refusal(join: Join) -> str:
             f"are called {__version__}: install the same on both sides"
         )
     return ""
-
-
-def setup_message(
-    calibration: CameraCalibration,
-    height: int,
-    width: int,
-    options: FitOptions,
-    astigmatism: AstigmatismCalibration | None = None,
-) -> tuple[Setup, list[Buffer]]:
-    """Return the set-up of a worker and the calibration maps that travel behind it."""
-    maps = tuple(m for m in MAPS if isinstance(getattr(calibration, m), np.ndarray))
-    scalars = {s: float(getattr(calibration, s)) for s in SCALARS if s not in maps}
-    message = Setup(
-        height=height,
-        width=width,
-        fit=options.model_dump(mode="json"),
-        scalars={**scalars, "saturation_adu": calibration.saturation_adu},
-        maps=maps,
-        calibration=calibration.digest(),
-        astigmatism=None if astigmatism is None else astigmatism.model_dump(mode="json"),
-    )
-    return message, [np.ascontiguousarray(getattr(calibration, m), "<f4").tobytes() for m in maps]
-
-
-def calibration_from(setup: Setup, buffers: list[Buffer]) -> CameraCalibration:
-    """Return the calibration that a set-up message carries.
-
-    Raises
-    ------
-    MessageError
-        A map is missing, has another size, or is none of a calibration's maps; or this is not what was sent.
-    """
-    if min(setup.height, setup.width) < 1:
-        raise MessageError(f"the set-up announces frames of {setup.height} × {setup.width} px")
-    size = 4 * setup.height * setup.width
-    if len(buffers) != len(setup.maps) or any(len(b) != size for b in buffers) or not set(setup.maps) <= set(MAPS):
-        raise MessageError(
-            f"the set-up announces the maps {setup.maps} of {size} bytes and holds {[len(b) for b in buffers]}"
-        )
-    maps = {
-        name: np.frombuffer(b, "<f4").reshape(setup.height, setup.width)
-        for name, b in zip(setup.maps, buffers, strict=True)
-    }
-    try:
-        calibration = CameraCalibration(**setup.scalars, **maps)  # type: ignore[arg-type]  # checked there
-    except (TypeError, LocstreamError) as error:  # names that are none, missing or twice; values out of bounds
-        raise MessageError(f"the set-up carries no camera calibration: {error}") from error
-    if calibration.digest() != setup.calibration:
-        raise MessageError(
-            f"the camera's calibration arrived with digest {calibration.digest()[:12]} and was sent with "
-            f"{setup.calibration[:12]}"
-        )
-    return calibration
-
-
-def astigmatism_from(setup: Setup) -> AstigmatismCalibration | None:
-    """Return the astigmatism calibration that a set-up message carries. Raises `MessageError` where it is none."""
-    if setup.astigmatism is None:
-        return None
-    try:
-        return AstigmatismCalibration.model_validate(setup.astigmatism)
-    except ValidationError as error:
-        raise MessageError(f"the set-up carries no astigmatism calibration: {error.errors()[0]['msg']}") from error

@@ -127,7 +127,7 @@ def command(arguments: Sequence[str]) -> int:
         return 0
     asked: list[int] = []
     for number in STOP_SIGNALS:
-        signal.signal(number, lambda given, frame: asked.append(given))
+        signal.signal(number, lambda sign, frame: asked.append(sign))
     place = Place(given.connect, keys)
     work_at(place, lambda: bool(asked) or parent not in (None, os.getppid()), Teller())
     return 0

@@ -12,20 +12,14 @@ import numpy.typing as npt
 from locstream.errors import SourceError
 from locstream.stacks.source import Frame, Image, SourceInfo
 from locstreamd.record.camera_setup import CameraState, one_line, state_of
-from locstreamd.record.camera_thread import CameraThreadWatch
-from locstreamd.record.frame_tags import IMAGE_NUMBER, FrameClock, FrameNumbers
-from locstreamd.record.mmcore import CORE_ERRORS, CMMCorePlus, Metadata, is_python_camera, release
-from locstreamd.record.pace import Pace
+from locstreamd.record.frame_tags import IMAGE_NUMBER, FrameClock
+from locstreamd.record.mmcore import CORE_ERRORS, CMMCorePlus, Metadata, release
+from locstreamd.record.numbering import Numbering
 from locstreamd.record.restarts import CameraStoppedError, Gap
+from locstreamd.record.sequence import Sequence
 
-OPEN_ENDED = 2**31 - 1
-"""Frames to ask the camera for: as many as a C ``long`` holds on every system."""
-SPARE_PART = 16
-"""The camera is stopped when less than one part in so many of its buffer is free."""
 POLL_S = 0.5e-3
 """The core has no blocking pop."""
-RUNNING_CHECK_S = 0.05
-"""How often an idle camera is asked whether it still runs; some adapters ask the hardware."""
 STATE_CHECK_S = 1.0
 """How often region, exposure and binning are held to those at the start."""
 
@@ -47,14 +41,6 @@ class State(Enum):
 class CoreSource:
     """The frames of a core's camera, from `start` to `stop` or to the planned number.
 
-    The sequence is started so that it *stops* when its buffer is full. The core's continuous mode, and
-    every other way to start, clears the buffer and goes on instead, and says nothing.
-
-    A pop frees the frame's place in the core's buffer before its pixels are copied out. While the buffer
-    is all but full the camera can overwrite them in that moment, and a later picture comes under an
-    earlier number. So the camera is stopped a little before its buffer is full, and after every pop it is
-    shown that the place cannot have been taken again.
-
     Parameters
     ----------
     core
@@ -67,11 +53,6 @@ class CoreSource:
         Metadata tag by which frames are numbered, see `FrameNumbers`.
     paced
         False for a camera that waits for its frames to be taken.
-
-    Attributes
-    ----------
-    gap
-        What lies between the last two sequences, once the first frame of the second was read; None before.
     """
 
     def __init__(
@@ -84,23 +65,19 @@ class CoreSource:
         paced: bool = True,
     ) -> None:
         self.paced = paced
-        self.gap: Gap | None = None
         self._core = core
         self._info = info
         self._buffer_mb = buffer_mb
-        self._capacity = 0
+        self._sequence = Sequence(core, buffer_mb)
         self._state = State.IDLE
-        self._numbers = FrameNumbers(frame_counter)
+        usual_ms = info.interval_ms or info.exposure_ms
+        self._numbering = Numbering(frame_counter, paced=paced, usual_s=usual_ms / 1000 if usual_ms else None)
         self._clock = FrameClock()
-        self._watch = CameraThreadWatch()
         self._taken = 0
-        self._complaint = ""
         self._overwritten = ""
-        self._next_check_s = self._next_state_check_s = 0.0
+        self._next_state_check_s = 0.0
         self._set_at_start: CameraState | None = None
         self._changed = ""
-        self._pace = Pace()
-        self._goes_on = False
         self._closed = False
 
     @property
@@ -111,35 +88,36 @@ class CoreSource:
     @property
     def exhausted(self) -> bool:
         """True once no more frames will come."""
-        if self._state is State.STOPPED and not self._core.getRemainingImageCount():
+        if self._state is State.STOPPED and not self._sequence.queued:
             self._state = State.ENDED
         return self._state is State.ENDED
 
     @property
     def frames_seen(self) -> int:
         """One more than the number of the last frame read; those that were lost are counted too."""
-        return self._numbers.last + 1
+        return self._numbering.last + 1
+
+    @property
+    def gap(self) -> Gap | None:
+        """What lies between the last two sequences, once the first frame of the second was read; None before."""
+        return self._numbering.gap
 
     def start(self) -> None:
         """Begin the sequence. Raises `SourceError` where the camera refuses."""
         camera = self._info.camera
-        if self._says_running():  # sizing the buffer would stop it without a word
+        if self._sequence.says_running():  # sizing the buffer would stop it without a word
             raise SourceError(
                 f"the camera {camera} runs already",
                 todo="stop what runs it (live view, another acquisition) and start again",
             )
-        self._watch.install()
         try:
-            # arg-type: annotated as int, but a Python camera's buffer needs a fraction (see simulated.py)
-            self._core.setCircularBufferMemoryFootprint(self._buffer_mb)  # type: ignore[arg-type]
-            self._core.startSequenceAcquisition(OPEN_ENDED, 0, True)
+            self._sequence.start()
         except CORE_ERRORS as error:
             raise SourceError(
                 f"the camera {camera} does not start: {one_line(error)}",
                 todo=f"see that no other program uses it, and that there is memory for its {self._buffer_mb:,.0f} MB",
             ) from error
         self._set_at_start = state_of(self._core)  # only now: some cameras settle their exposure when they start
-        self._capacity = self._core.getBufferTotalCapacity()
         self._state = State.RUNNING
 
     def restart(self) -> None:
@@ -155,16 +133,15 @@ class CoreSource:
         """
         with suppress(*CORE_ERRORS):  # some say that they run although their buffer has overflowed
             self._stop_camera()
-        self._watch.message = self._complaint = self._overwritten = ""
+        self._overwritten = ""
         self._clock.begin_again()
-        self._goes_on = True
+        self._numbering.begin_again()
         try:
-            self._core.startSequenceAcquisition(OPEN_ENDED, 0, True)
+            self._sequence.start_again()
         except CORE_ERRORS as error:
             raise SourceError(
                 f"the camera {self._info.camera} does not start again: {one_line(error)}", safe=self._what_is_safe()
             ) from error
-        self._next_check_s = 0.0
         self._state = State.RUNNING
 
     def read(self, timeout_s: float) -> Frame | None:
@@ -180,9 +157,9 @@ class CoreSource:
         deadline = time.monotonic() + timeout_s
         while not self.exhausted:
             self._check_state()
-            if queued := self._core.getRemainingImageCount():
+            if queued := self._sequence.queued:
                 return self._pop(queued)
-            if not self._is_running() and not self._core.getRemainingImageCount():
+            if not (self._state is State.RUNNING and self._sequence.runs()) and not self._sequence.queued:
                 raise self._fault()
             if time.monotonic() >= deadline:
                 return None
@@ -201,17 +178,17 @@ class CoreSource:
             self._state = State.ENDED
         if self._state is not State.RUNNING:
             return
-        clean = self._says_running()
+        clean = self._sequence.says_running()
         try:
             self._stop_camera()
         except CORE_ERRORS as error:
-            if self._says_running():
+            if self._sequence.says_running():
                 raise SourceError(
                     f"the camera {self._info.camera} does not stop: {one_line(error)}", safe=self._what_is_safe()
                 ) from error
             clean = False
         # a camera that had stopped by itself before is still a fault: `read` tells it when the queue is empty
-        if clean and not self._core.isBufferOverflowed():
+        if clean and not self._sequence.overflowed:
             self._state = State.CHANGED if self._has_changed() else State.STOPPED
 
     def close(self) -> None:
@@ -223,10 +200,10 @@ class CoreSource:
         with suppress(*CORE_ERRORS):  # it is unloaded next, whatever it says to this
             self._stop_camera()
         release(self._core)
-        self._watch.remove()
+        self._sequence.forget()
 
     def _stop_camera(self) -> None:
-        self._core.stopSequenceAcquisition()
+        self._sequence.stop()
 
     def _halt(self, state: State) -> None:
         """Stop a camera whose further frames are not wanted or find no room."""
@@ -235,13 +212,13 @@ class CoreSource:
             self._stop_camera()
 
     def _pop(self, queued: int) -> Frame | None:
-        if self._state is State.RUNNING and queued >= self._capacity - 1 - self._capacity // SPARE_PART:
+        if self._state is State.RUNNING and self._sequence.nearly_full(queued):
             self._halt(State.FULL)
         try:
             pixels, tags = self._core.popNextImageAndMD()
         except IndexError:
             return None  # somebody else took it: its number stays empty
-        if self._may_be_overwritten():
+        if self._state is State.RUNNING and self._sequence.may_have_come_round():
             self._overwritten = f"; frame {tags[IMAGE_NUMBER]} was overwritten before it could be read"
             self._halt(State.FULL)
             return None
@@ -250,16 +227,10 @@ class CoreSource:
         except SourceError as error:
             raise self._ended(f"{self._info.camera}: {error.what}", error.todo, SourceError) from error
 
-    def _may_be_overwritten(self) -> bool:
-        """Say whether the camera can have come round to the place of the frame just popped."""
-        if self._state is not State.RUNNING or is_python_camera(self._core):
-            return False
-        return self._core.getRemainingImageCount() >= self._capacity - 1
-
     def _frame(self, pixels: npt.NDArray[np.generic], tags: Metadata) -> Frame | None:
         image = self._as_announced(pixels)
         time_s = self._clock.time_s(tags)
-        number = self._number(tags, time_s)
+        number = self._numbering.number(tags, time_s)
         planned = self._info.frames
         if planned is not None and number >= planned - 1:
             self._halt(State.CHANGED if self._has_changed() else State.ENDED)
@@ -267,19 +238,6 @@ class CoreSource:
                 return None
         self._taken += 1
         return Frame(number, time_s, image)
-
-    def _number(self, tags: Metadata, time_s: float) -> int:
-        """Return the number of a frame, which goes on behind the gap where the camera was started again."""
-        if self._goes_on:
-            self._goes_on = False
-            usual_ms = self._info.interval_ms or self._info.exposure_ms
-            missing = self._pace.missing_before(time_s, usual_ms / 1000 if usual_ms else None) if self.paced else None
-            self.gap = self._numbers.go_on(tags, missing)
-            self._pace.begin_again()
-        else:
-            self._numbers.next(tags)
-        self._pace.see(self._numbers.last, time_s)
-        return self._numbers.last
 
     def _as_announced(self, pixels: npt.NDArray[np.generic]) -> Image:
         announced = self._info.height, self._info.width
@@ -304,23 +262,6 @@ class CoreSource:
             self._changed = self._set_at_start.changed_to(state_of(self._core))
         return bool(self._changed)
 
-    def _is_running(self) -> bool:
-        if self._state is not State.RUNNING:
-            return False
-        now_s = time.monotonic()
-        if now_s < self._next_check_s:
-            return True
-        self._next_check_s = now_s + RUNNING_CHECK_S
-        # some cameras say that they run although their buffer has overflowed and takes no more
-        return self._says_running() and not self._core.isBufferOverflowed()
-
-    def _says_running(self) -> bool:
-        try:
-            return self._core.isSequenceRunning()
-        except CORE_ERRORS as error:  # a camera that does not answer any more
-            self._complaint = one_line(error)
-            return False
-
     def _fault(self) -> SourceError:
         """Return why the camera stopped unasked."""
         if self._has_changed():
@@ -332,9 +273,9 @@ class CoreSource:
                 SourceError,
             )
         stopped = f"{self._info.camera}: the camera stopped after {self._taken:,} frames"
-        if complaint := self._watch.message or self._complaint:
-            return self._ended(f"{stopped}: {complaint}", "this is what the camera's own code says")
-        if self._state is State.FULL or self._core.isBufferOverflowed():
+        if self._sequence.complaint:
+            return self._ended(f"{stopped}: {self._sequence.complaint}", "this is what the camera's own code says")
+        if self._state is State.FULL or self._sequence.overflowed:
             return self._ended(
                 f"{stopped}: its buffer of {self._buffer_mb:,.0f} MB was full, "
                 f"because frames came faster than they were saved{self._overwritten}",

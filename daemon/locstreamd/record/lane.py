@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import zmq
@@ -17,6 +17,7 @@ from locstreamd.record.recording import Recording
 from locstreamd.record.restarts import CameraEvent
 
 FRAMES_A_TURN = 64
+POLL_MS = 20
 
 
 class RecordLane:
@@ -41,7 +42,7 @@ class RecordLane:
         self._capture = Capture(source, context, restarts=restarts)
         self._recording: Recording | None = None
         self._reread: Callable[[int], Image] | None = None
-        self._given_up = False
+        self._camera_fault: LocstreamError | None = None
 
     def record_to(self, path: Path, endpoint: str, limit_bytes: int, *, fsync: bool) -> None:
         """Write every frame to a stack at `path`. Raises `LocstreamError` where it cannot be created."""
@@ -74,12 +75,12 @@ class RecordLane:
     @property
     def fault(self) -> LocstreamError | None:
         """What ended the lane unasked: the disk, or the camera once all its frames were taken in."""
-        return self._disk_fault or (self._capture.fault if self._capture.finished else None)
+        return self._disk_fault or self._camera_fault or (self._capture.fault if self._capture.finished else None)
 
     @property
     def abandoned(self) -> bool:
         """True where nothing more will be recorded: the disk has failed, or the camera does not come back."""
-        return self._disk_fault is not None or self._given_up
+        return self._disk_fault is not None or self._camera_fault is not None
 
     @property
     def paced(self) -> bool:
@@ -105,6 +106,11 @@ class RecordLane:
     def busy_s(self) -> float:
         """Time that was spent writing the stack, s."""
         return 0.0 if self._recording is None else self._recording.busy_s
+
+    @property
+    def suspected_drops(self) -> int:
+        """Frames that seem to be missing by their times; a source that waits has no pace to be late for."""
+        return self.intervals.suspected if self.paced else 0
 
     @property
     def camera_restarts(self) -> int:
@@ -135,9 +141,23 @@ class RecordLane:
         """Ask the camera for no more frames."""
         self._capture.stop()
 
-    def give_up_camera(self) -> None:
-        """Wait no longer for a camera that does not stop; frames it still gives are not taken."""
-        self._given_up = True
+    def give_up_camera(self, after_s: float) -> None:
+        """Wait no longer for a camera that has not stopped within `after_s`; frames it still gives are not taken."""
+        self._camera_fault = LocstreamError(
+            f"the camera did not stop within {after_s:g} s; it was left as it is",
+            safe="every frame that came is recorded",
+            todo="switch the camera off and on before the next acquisition",
+        )
+
+    def rest(self) -> Iterator[Frame]:
+        """Stop the camera, and give what it still had, recorded, until there is nothing more; waits for it."""
+        self.stop()
+        poller = zmq.Poller()
+        for socket in self.sockets:
+            poller.register(socket, zmq.POLLIN)
+        while not self.finished:
+            poller.poll(POLL_MS)
+            yield from self.intake()
 
     def intake(self) -> list[Frame]:
         """Take the frames that wait, note and record each."""

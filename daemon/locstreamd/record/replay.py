@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
-from pathlib import Path
 
 from locstream.errors import ConfigError, SourceError, StackError
-from locstream.stacks.source import STACK_FILE, Frame, SourceInfo, Stack
+from locstream.stacks.source import Frame, SourceInfo, Stack
 
 
 class ReplaySource:
@@ -26,8 +24,6 @@ class ReplaySource:
         What to replay. It belongs to the source from now on and is closed by `close`.
     fps
         Frames per second; None to give frames as fast as they are taken.
-    path
-        Where the stack lies, for `info`: who watches the replay may read the frames there.
 
     Raises
     ------
@@ -35,14 +31,11 @@ class ReplaySource:
         `fps` is not a positive number.
     """
 
-    def __init__(self, stack: Stack, fps: float | None = None, path: Path | None = None) -> None:
+    def __init__(self, stack: Stack, fps: float | None = None) -> None:
         if fps is not None and not 0 < fps < float("inf"):
             raise ConfigError(f"fps = {fps:g} is not a positive number", todo="leave it out to go as fast as possible")
         self.paced = fps is not None
         self._stack = stack
-        self._info = stack.info
-        if path is not None:
-            self._info = replace(stack.info, details={**stack.info.details, STACK_FILE: str(path.absolute())})
         self._fps = fps
         self._interval_s = 1 / fps if fps else self._recorded_interval_s()
         self._begin_s = 0.0
@@ -53,7 +46,7 @@ class ReplaySource:
     @property
     def info(self) -> SourceInfo:
         """What the stack says of itself."""
-        return self._info
+        return self._stack.info
 
     @property
     def exhausted(self) -> bool:
@@ -103,5 +96,5 @@ class ReplaySource:
         self._stack.close()
 
     def _recorded_interval_s(self) -> float | None:
-        interval_ms = self._info.interval_ms or self._info.exposure_ms
+        interval_ms = self._stack.info.interval_ms or self._stack.info.exposure_ms
         return interval_ms / 1000 if interval_ms else None

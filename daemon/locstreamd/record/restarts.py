@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 from locstream.errors import SourceError
 from locstream.stacks.source import Frame, FrameSource
+from locstreamd.wording import times
 
 BACKOFF_S = (0.0, 1.0, 2.0, 5.0)
 """Wait before the next start, after so many without a frame."""
@@ -52,8 +53,9 @@ class CameraEvent(NamedTuple):
 class Restartable(Protocol):
     """A source whose sequence can be started again after a `CameraStoppedError`."""
 
-    gap: Gap | None
-    """The last gap, once the first frame behind it was read."""
+    @property
+    def gap(self) -> Gap | None:
+        """The last gap, once the first frame behind it was read."""
 
     def restart(self) -> None:
         """Start the sequence again; frame numbers go on. Raises `SourceError` where the camera refuses."""
@@ -102,7 +104,7 @@ class Restarts:
             self._waiting = True
             return
         raise SourceError(
-            f"{fault.what}; it had been started again {self.used} times{refusal}", safe=fault.safe, todo=fault.todo
+            f"{fault.what}; it had been started again {times(self.used)}{refusal}", safe=fault.safe, todo=fault.todo
         )
 
     def see(self, frame: Frame) -> None:

@@ -16,10 +16,11 @@ from locstreamd.record.replay import ReplaySource
 from locstreamd.service.cameras import estimated
 from locstreamd.service.config import Config
 from locstreamd.service.load_config import dotted, load_config
+from locstreamd.service.plan import Plan
 from locstreamd.service.recovery import recover_folder
-from locstreamd.service.run import Plan, run_plan
+from locstreamd.service.run import run_plan
 from locstreamd.service.show_config import show_config
-from locstreamd.service.sources import open_source
+from locstreamd.service.sources import open_source, source_table
 
 DEMO_FRAMES = 2_500
 MAX_FPS = 100_000
@@ -74,14 +75,8 @@ def run(arguments: Sequence[str]) -> int:
     _add_metadata(parser)
     given = parser.parse_args(arguments)
     loaded = load_config(given.config, _overrides(given))
-    if loaded.config.micromanager is None and loaded.config.simulation is None:
-        raise ConfigError(
-            f"the configuration {given.config} names no source of frames",
-            safe="nothing was started",
-            todo="add a [micromanager] table (config/micromanager.toml is an example) or a [simulation] table",
-        )
+    source = source_table(loaded.config, given.config)
     if given.frames is not None:
-        source = "micromanager" if loaded.config.micromanager is not None else "simulation"
         loaded = load_config(given.config, {**_overrides(given), f"{source}.frames": given.frames})
     return run_plan(Plan(loaded.config, *open_source(loaded.config)))
 
@@ -95,8 +90,8 @@ def replay(arguments: Sequence[str]) -> int:
     config = stack_config(given)
     # Opened twice: one is read as the frames come, the other where fitting has fallen behind.
     with closing(open_stack(given.stack)) as again:
-        source = ReplaySource(open_stack(given.stack), given.fps, given.stack)
-        return run_plan(Plan(config, source, estimated(again), again.read, given.pixel_size_nm))
+        source = ReplaySource(open_stack(given.stack), given.fps)
+        return run_plan(Plan(config, source, estimated(again), again.read, given.stack, given.pixel_size_nm))
 
 
 def add_stack_arguments(parser: argparse.ArgumentParser) -> None:

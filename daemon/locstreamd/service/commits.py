@@ -16,10 +16,10 @@ import numpy as np
 import zmq
 
 from locstream.formats.picasso import as_stored
-from locstream.localizations import Localizations
+from locstream.localizations import Localizations, joined
 from locstream.results.file import ResultsWriter
 from locstream.results.frames import FrameRecords
-from locstreamd.fit.dispatch import Settled
+from locstreamd.fit.answers import Settled
 from locstreamd.record.doorbell import Doorbell
 from locstreamd.service.events import Event
 
@@ -179,7 +179,7 @@ class Commits:
             self._file.append_event(event.name, event.text, event.time_s)
         if parts:
             rows, records, settled = zip(*parts, strict=True)
-            fitted, committed_records = np.concatenate(rows), np.concatenate(records)
+            fitted, committed_records = joined(rows), np.concatenate(records)
             self._file.append(fitted, committed_records)
             # What is published is what every reader of the file gets, to the last bit.
             stored = as_stored(fitted, self._file.header.pixel_size_nm)

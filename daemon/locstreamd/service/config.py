@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import re
+import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, NamedTuple, Self
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, field_validator, model_validator
+from pydantic import AfterValidator, Field, NonNegativeInt, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from locstream.bundle.metadata import Metadata
 from locstream.bundle.options import BundleOptions
@@ -14,11 +15,19 @@ from locstream.calibration.camera import MAPS
 from locstream.fitting import FitOptions
 from locstream.rendering.options import RenderOptions
 from locstream.settings import Settings
-from locstream.stream.client import CONTROL, HISTORY
+from locstream.stream.endpoints import CONTROL, HISTORY
 from locstreamd.addresses import Address
 from locstreamd.record.micromanager import MicroManagerOptions
 from locstreamd.record.sample import SimulationOptions
 from locstreamd.service.names import check_name
+
+
+def _endpoint(text: str) -> str:
+    return Address.parse(text).endpoint if text else text
+
+
+Listen = Annotated[str, AfterValidator(_endpoint)]
+"""An address to listen on; "" for none."""
 
 
 class AcquisitionSettings(Settings):
@@ -116,7 +125,7 @@ class WorkerSettings(Settings):
     """Local fit workers; 0 takes one fewer than there are processors, at least 1."""
     local: bool = True
     """false starts none on this computer: the camera then waits for the first worker that connects to `listen`."""
-    listen: str = ""
+    listen: Listen = ""
     """Where workers of other computers connect, for example tcp://*:5580; each needs a key, see docs/workers.md."""
     nice: Annotated[int, Field(ge=0, le=19)] = 5
     """Niceness added to each, so that the camera comes first."""
@@ -125,10 +134,12 @@ class WorkerSettings(Settings):
     backlog_mb: PositiveInt = 512
     """Memory for frames that wait for a worker, MB; more wait on disk, none is lost."""
 
-    @field_validator("listen")
-    @classmethod
-    def _is_address(cls, text: str) -> str:
-        return Address.parse(text).endpoint if text else text
+    @property
+    def own(self) -> int:
+        """How many are started on this computer."""
+        if not self.local:
+            return 0
+        return self.count or max(1, (os.cpu_count() or 2) - 1)
 
     @model_validator(mode="after")
     def _has_workers(self) -> Self:
@@ -181,14 +192,14 @@ class GuardedAddresses(NamedTuple):
 class StreamSettings(Settings):
     """Who may watch."""
 
-    listen: str = ""
+    listen: Listen = ""
     """A further address for the localization stream: tcp://127.0.0.1:5577 for every user of this computer, tcp://*:5577
     for its network. Whoever comes from the network needs a key, see docs/security.md."""
     keys: bool = False
     """Ask for keys on loopback, too. On the network they are always asked for."""
-    history_listen: str = ""
+    history_listen: Listen = ""
     """Where those with a key fetch what was published before they came; empty: the next port after listen."""
-    control_listen: str = ""
+    control_listen: Listen = ""
     """Where those with a key ask for the status, start and stop; empty: the second port after listen."""
     status_hz: Annotated[float, Field(gt=0, le=20)] = 2.0
     """Status messages per second."""
@@ -206,11 +217,6 @@ class StreamSettings(Settings):
         history = Address.parse(self.history_listen) if self.history_listen else stream.after(HISTORY)
         control = Address.parse(self.control_listen) if self.control_listen else stream.after(CONTROL)
         return GuardedAddresses(stream.endpoint, history.endpoint, control.endpoint)
-
-    @field_validator("listen", "history_listen", "control_listen")
-    @classmethod
-    def _is_address(cls, text: str) -> str:
-        return Address.parse(text).endpoint if text else text
 
     @model_validator(mode="after")
     def _ignores_nothing(self) -> Self:
@@ -233,11 +239,11 @@ class MetricsSettings(Settings):
 
     @field_validator("listen")
     @classmethod
-    def _is_loopback(cls, address: str) -> str:
-        match = re.fullmatch(r"(?:127\.\d+\.\d+\.\d+|\[::1\]):(\d{1,5})", address)
-        if address and (match is None or not 0 < int(match[1]) < 65_536):
-            raise ValueError(f"{address!r} is not a loopback address and port such as 127.0.0.1:9464")
-        return address
+    def _is_loopback(cls, text: str) -> str:
+        with suppress(ValueError):
+            if not text or Address.parse(f"tcp://{text}").loopback:
+                return text
+        raise ValueError(f"{text!r} is not a loopback address and port such as 127.0.0.1:9464")
 
 
 class Config(Settings):
@@ -261,25 +267,24 @@ class Config(Settings):
     metadata: Metadata = Metadata()
 
     @property
-    def addresses(self) -> dict[str, str]:
-        """What is listened on, by the setting that names it; "" is off."""
+    def addresses(self) -> dict[str, Address]:
+        """What is listened on, by the setting that names it."""
         guarded = self.stream.guarded
-        return {
+        named = {
             "stream.listen": self.stream.listen,
             "stream.history_listen": guarded.history if guarded is not None else "",
             "stream.control_listen": guarded.control if guarded is not None else "",
             "workers.listen": self.workers.listen,
-            "metrics.listen": self.metrics.listen,
+            "metrics.listen": self.metrics.listen and f"tcp://{self.metrics.listen}",
         }
+        return {setting: Address.parse(text) for setting, text in named.items() if text}
 
     @model_validator(mode="after")
     def _has_a_port_for_each(self) -> Self:
-        ports: dict[str, str] = {}
+        ports: dict[int, str] = {}
         for setting, address in self.addresses.items():
-            port = address.rpartition(":")[2]
-            if address and port in ports:
-                raise ValueError(f"{ports[port]} and {setting} ({address}) are the same port; each needs its own")
-            ports[port] = setting
+            if (other := ports.setdefault(address.port, setting)) != setting:
+                raise ValueError(f"{other} and {setting} ({address.endpoint}) are the same port; each needs its own")
         return self
 
     @model_validator(mode="after")

@@ -50,8 +50,7 @@ class ControlSocket:
             except MessageError:
                 self.rejected += 1
                 continue
-            if why_not := self._gatehouse.why_not(user, request.verb):
-                self._gatehouse.count("control", "request", user or "")
+            if why_not := self._gatehouse.refuse("control", user, request.verb):
                 reply = Reply(id=request.id, ok=False, message=why_not)
             else:
                 reply = reply_to(request)

@@ -6,6 +6,7 @@ import logging
 import os
 import shutil
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -58,7 +59,7 @@ class Desk:
         self._announced: Path | None = None
         self._started_s = time.time()
         self._refusals = Refusals()
-        self._told: list[str] = []
+        self._told: deque[str] = deque(maxlen=MOST_TOLD)
         with ExitStack() as stack:
             self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
             stack.callback(self.context.term)
@@ -98,11 +99,12 @@ class Desk:
         self._refusals.add(self.publisher.take_refusals())
         if sentence := self._refusals.take_sentence():
             log.warning("%s", sentence)
-            self._told = [*self._told[1 - MOST_TOLD :], sentence]
+            self._told.append(sentence)
 
     def take_told(self) -> list[str]:
         """Return the sentences about refusals since the last call."""
-        told, self._told = self._told, []
+        told = list(self._told)
+        self._told.clear()
         return told
 
     def endpoint(self, name: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from locstreamd.record.restarts import CameraEvent
+from locstreamd.wording import times
 
 KEPT_OF_A_KIND = 100
 """Events of one name that are stored one by one; the results file says at the end how many more there were."""
@@ -91,8 +92,7 @@ class Chronicle(EventLog):
         """Return what the summary tells of it."""
         found = []
         if restarts := self.count("CameraRestarted"):
-            times = "once" if restarts == 1 else f"{restarts:,} times"
-            found.append(f"the camera stopped unasked and was started again, {times} in all")
+            found.append(f"the camera stopped unasked and was started again, {times(restarts)} in all")
         found += self._of_the_camera
         if self._first_failure:
             found.append(f"the first frame that could not be fitted is {self._first_failure}")

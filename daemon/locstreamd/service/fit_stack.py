@@ -7,31 +7,28 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from pathlib import Path
 
 import msgspec
 
-from locstream.bundle.files import RunFiles
 from locstream.bundle.finish import Ending, finish_run
+from locstream.bundle.run_lock import RunLock
 from locstream.bundle.summary import Summary
 from locstream.bundle.summary_text import summary_text
 from locstream.calibrating.fit_quality import FitQuality
-from locstream.calibration.camera import CameraCalibration
 from locstream.errors import LocstreamError
 from locstream.fitting.fit import fit_frames
-from locstream.fitting.gaussian import LANES
 from locstream.results.file import ResultsWriter
 from locstream.results.final import finalize
 from locstream.results.frames import FrameOutcome, frame_records
-from locstream.results.header import ResultsHeader
 from locstream.results.ledger import Ledger
 from locstream.stacks.open import open_stack
 from locstream.stacks.source import Image, Stack
 from locstream.upload.hook import queue_if_asked
-from locstreamd.service.cameras import calibration_for, estimated
+from locstreamd.service.cameras import estimated
 from locstreamd.service.commands import add_stack_arguments, stack_config
 from locstreamd.service.config import Config
-from locstreamd.service.depth import Fit, fit_for
-from locstreamd.service.names import new_run
+from locstreamd.service.plan import Prepared, settle
 
 
 def command(arguments: Sequence[str]) -> int:
@@ -44,12 +41,27 @@ def command(arguments: Sequence[str]) -> int:
         raise LocstreamError(f"--threads {given.threads}: at least 1 is needed", safe="nothing was started")
     config = stack_config(given)
     with closing(open_stack(given.stack)) as stack:
-        print(summary_text(fit_stack(config, stack, given.pixel_size_nm, given.threads)))
+        print(summary_text(fit_stack(config, stack, given.pixel_size_nm, given.threads, given.stack)))
     return 0
 
 
-def fit_stack(config: Config, stack: Stack, pixel_size_nm: float | None, threads: int | None) -> Summary:
+def fit_stack(
+    config: Config, stack: Stack, pixel_size_nm: float | None, threads: int | None, path: Path | None
+) -> Summary:
     """Fit every frame of a stack and leave results, pictures and summary.
+
+    Parameters
+    ----------
+    config
+        How, and where to.
+    stack
+        The frames.
+    pixel_size_nm
+        Wins over what the configuration and the stack say, nm.
+    threads
+        To fit with; None for one a processor.
+    path
+        Where the stack lies, for the results; None for one that does not stay.
 
     Raises
     ------
@@ -57,65 +69,48 @@ def fit_stack(config: Config, stack: Stack, pixel_size_nm: float | None, threads
         A frame cannot be read, files exist already, or the disk refuses; says what is safe.
     """
     info = stack.info
-    run = new_run(config.acquisition.folder, config.acquisition.name, info.camera, config.metadata)
-    files = run.files
-    calibration, warnings, file = calibration_for(config, info, estimated(stack), pixel_size_nm)
-    for warning in (*info.warnings, *warnings):
+    prepared = settle(config, info, estimated(stack), pixel_size_nm, path)
+    files, header, task = prepared.files, prepared.header, prepared.task
+    for warning in (*info.warnings, *prepared.warnings):
         print(f"warning: {warning}", file=sys.stderr)
-    fit = fit_for(config, calibration.pixel_size_nm)
-    files.prepare()
-    header = ResultsHeader.from_source(
-        info,
-        calibration,
-        acquisition_id=run.acquisition_id,
-        name=files.name,
-        started_s=run.started_s,
-        calibration_file=file,
-        astigmatism=fit.astigmatism,
-        lanes=LANES,
-        fit=fit.options.model_dump(mode="json"),
-        config=fit.config.model_dump(mode="json"),
-    )
-    quality = FitQuality(fit.options, calibration)
-    ledger = _fit_into(files, header, stack, calibration, fit, threads, quality)
-    finished_s = time.time()
-    learned = {
-        "outcome": "complete",
-        "ledger": ledger.snapshot().as_dict(),
-        "quality": msgspec.to_builtins(quality.report()),
-    }
-    finalize(files.live_results, files.results, learned)
-    fps = len(stack) / (finished_s - run.started_s)
-    ending = Ending(
-        "complete",
-        None,
-        ledger.snapshot(),
-        run.started_s,
-        finished_s,
-        fitted_fps=fps,
-        warnings=(*warnings, *quality.changes()),
-    )
-    summary = finish_run(files, info, ending, config.render)
-    queue_if_asked(files)
+    with RunLock(files):
+        quality = FitQuality(task.options, task.calibration)
+        ledger = _fit_into(prepared, stack, threads, quality).snapshot()
+        finished_s = time.time()
+        learned = {
+            "outcome": "complete",
+            "ledger": ledger.as_dict(),
+            "quality": msgspec.to_builtins(quality.report()),
+        }
+        finalize(files.live_results, files.results, learned)
+        ending = Ending(
+            "complete",
+            None,
+            ledger,
+            header.started_s,
+            finished_s,
+            fitted_fps=len(stack) / (finished_s - header.started_s),
+            warnings=(*prepared.warnings, *quality.changes()),
+        )
+        summary = finish_run(files, info, ending, config.render)
+        queue_if_asked(files)
     return summary
 
 
-def _fit_into(
-    files: RunFiles,
-    header: ResultsHeader,
-    stack: Stack,
-    calibration: CameraCalibration,
-    fit: Fit,
-    threads: int | None,
-    quality: FitQuality,
-) -> Ledger:
-    ledger, bar = Ledger(), ProgressBar(len(stack))
-    with ResultsWriter(files.live_results, header, calibration=calibration) as results:
+def _fit_into(prepared: Prepared, stack: Stack, threads: int | None, quality: FitQuality) -> Ledger:
+    """Fit every frame into the live results; return where they all are."""
+    ledger, bar, task = Ledger(), ProgressBar(len(stack)), prepared.task
+    with ResultsWriter(prepared.files.live_results, prepared.header, calibration=task.calibration) as results:
         tables = fit_frames(
-            _frames(stack), calibration, fit.options, astigmatism=fit.astigmatism, threads=threads, progress=bar.show
+            _frames(stack),
+            task.calibration,
+            task.options,
+            astigmatism=task.astigmatism,
+            threads=threads,
+            progress=bar.show,
         )
         for number, rows in enumerate(tables):
-            results.append(rows, frame_records(number, header.started_s, len(rows), FrameOutcome.FITTED))
+            results.append(rows, frame_records(number, prepared.header.started_s, len(rows), FrameOutcome.FITTED))
             quality.add(rows)
             ledger.acquire(number)
             ledger.settle(number, FrameOutcome.FITTED)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from types import UnionType
-from typing import Any, NamedTuple, Union, get_args, get_origin
+from typing import Any, NamedTuple
 
-from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import ValidationError
 
 from locstream.errors import ConfigError
-from locstream.settings import Settings
+from locstream.settings import Settings, what_is_wrong
 from locstreamd.service.config import Config
 
 
@@ -49,7 +46,7 @@ def load_config(path: Path | None, overrides: Mapping[str, object] | None = None
         config = Config.model_validate(document)
     except ValidationError as error:
         source = "the command line" if path is None else str(path)
-        sentences = "\n  ".join(_sentence(detail) for detail in error.errors())
+        sentences = "\n  ".join(what_is_wrong(error, Config))
         raise ConfigError(
             f"the configuration from {source} is not valid:\n  {sentences}",
             safe="nothing was started",
@@ -105,38 +102,3 @@ def _set(document: dict[str, Any], key: str, value: object) -> None:
         if not isinstance(document, dict):
             raise ConfigError(f"[{table}] must be a table of settings, and is {document!r}", safe="nothing was started")
     document[last] = value
-
-
-def _sentence(detail: ErrorDetails) -> str:
-    """Return one error as a sentence that names the key, the value and what would be right."""
-    place = ".".join(str(part) for part in detail["loc"])
-    if detail["type"] == "extra_forbidden":
-        names = _fields_at(detail["loc"][:-1])
-        near = difflib.get_close_matches(str(detail["loc"][-1]), names, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(names)}"
-        return f"{place}: there is no such setting; {hint}"
-    if detail["type"] == "tuple_type":
-        return f"{place}: write [[{place}]], in double brackets, for each entry"
-    message = detail["msg"].removeprefix("Value error, ")
-    if detail["type"] in ("value_error", "missing"):
-        return f"{place}: {message}" if place else message
-    return f"{place} = {detail['input']!r}: {message[0].lower()}{message[1:]}"
-
-
-def _fields_at(location: tuple[int | str, ...]) -> list[str]:
-    """Return the setting names that are valid at a place in the configuration."""
-    model: type[BaseModel] = Config
-    for part in location:
-        field = model.model_fields.get(str(part))
-        if field is not None:
-            model = model_in(field.annotation) or model
-    return list(model.model_fields)
-
-
-def model_in(annotation: Any) -> type[BaseModel] | None:
-    """Return the settings model inside an annotation such as ``tuple[X, ...]`` or ``X | None``."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    if get_origin(annotation) in (tuple, Union, UnionType):
-        return next((m for a in get_args(annotation) if (m := model_in(a)) is not None), None)
-    return None

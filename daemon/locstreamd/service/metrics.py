@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from locstream.errors import ConfigError
 from locstream.stream.messages import Status
+from locstreamd.addresses import Address
 from locstreamd.service.config import MetricsSettings
 
 Show = Callable[[Status], None]
@@ -36,8 +37,8 @@ def metrics(settings: MetricsSettings) -> Iterator[Show]:
             safe="nothing was started",
             todo="`pip install 'locstream[metrics]'`, or remove metrics.listen",
         ) from error
-    host, _, port = settings.listen.rpartition(":")
-    endpoint = Endpoint(host.strip("[]"), int(port))
+    address = Address.parse(f"tcp://{settings.listen}")
+    endpoint = Endpoint(address.plain_host, address.port)
     try:
         yield endpoint.show
     finally:

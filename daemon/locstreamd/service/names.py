@@ -13,7 +13,8 @@ from typing import NamedTuple
 from locstream.bundle.files import RunFiles
 from locstream.bundle.metadata import Metadata
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")
+LONGEST = 100
+NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._+-]{{0,{LONGEST - 1}}}")
 PLACE = re.compile(r"\{([^{}]*)\}")
 PLACES = ("date", "time", "instrument", "sample", "study", "id")
 TELLS_RUNS_APART = frozenset({"time", "id"})
@@ -76,7 +77,7 @@ def name_of_run(template: str, when: datetime, camera: str, metadata: Metadata, 
     }
     filled = PLACE.sub(lambda found: _plain(known[found[1]]), template)
     # what was left out leaves no double dash behind
-    name = re.sub(r"([._+-])[._+-]+", r"\1", filled).lstrip("._+-")[:100].rstrip("._-")
+    name = re.sub(r"([._+-])[._+-]+", r"\1", filled).lstrip("._+-")[:LONGEST].rstrip("._-")
     return name or known["id"]
 
 

@@ -59,7 +59,9 @@ def _add_process(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("image", metavar="Image:ID", help="the image with the raw frames")
     add_fit_arguments(parser)
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the fetched stack there")
-    parser.add_argument("--queue", type=Path, metavar="FOLDER", default=default_queue_folder(), help="(%(default)s)")
+    parser.add_argument(
+        "--queue", type=Path, metavar="FOLDER", default=default_queue_folder(), help="of the queue (%(default)s)"
+    )
 
 
 class FetchedStack:
@@ -105,7 +107,7 @@ def _process(given: argparse.Namespace) -> int:
         bar.tell(f"fetched {given.stack.name}")
         config = stack_config(given)
         with closing(FetchedStack(open_stack(given.stack), f"{settings.server} Image:{image}")) as stack:
-            summary = fit_stack(config, stack, given.pixel_size_nm, None)
+            summary = fit_stack(config, stack, given.pixel_size_nm, None, given.stack if given.keep else None)
     print(summary_text(summary))
     queue = Queue(given.queue)
     for bundle in open_bundles(given.out):

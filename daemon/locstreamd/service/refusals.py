@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from locstream.stream.gate import Refusal
+from locstreamd.wording import times
 
 TOLD_EVERY_S = 60.0
 """One who keeps trying does so ten times a second."""
@@ -56,5 +57,4 @@ class Refusals:
 
 def _words(refusal: Refusal, count: int) -> str:
     who = f" by {refusal.who}" if refusal.who else ""
-    times = "once" if count == 1 else f"{count} times"
-    return f"{refusal.domain}{who}, {REASONS.get(refusal.reason, refusal.reason)}, {times}"
+    return f"{refusal.domain}{who}, {REASONS.get(refusal.reason, refusal.reason)}, {times(count)}"

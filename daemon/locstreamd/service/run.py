@@ -7,7 +7,6 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 
 import msgspec
 
@@ -16,56 +15,22 @@ from locstream.bundle.finish import Ending, finish_run, finish_stack
 from locstream.bundle.run_lock import RunLock
 from locstream.bundle.summary import Summary
 from locstream.bundle.summary_text import summary_text
-from locstream.calibration.camera import CameraCalibration
-from locstream.errors import ConfigError, LocstreamError
-from locstream.fitting.gaussian import LANES
-from locstream.rendering.ome_zarr import require_zarr
+from locstream.errors import LocstreamError
 from locstream.results.final import finalize
-from locstream.results.header import ResultsHeader
-from locstream.stacks.source import FrameSource, Image
 from locstream.stream.messages import Status
 from locstream.upload.hook import queue_if_asked
 from locstreamd.record.simulated import SimulatedSource
 from locstreamd.service.acquisition import Acquisition
-from locstreamd.service.cameras import Fallback, calibration_for
-from locstreamd.service.config import Config
-from locstreamd.service.depth import Fit, fit_for
 from locstreamd.service.desk import Desk
-from locstreamd.service.disk import DiskGuard
 from locstreamd.service.live_line import LiveLine
 from locstreamd.service.metrics import metrics
-from locstreamd.service.names import new_run
 from locstreamd.service.outcome import Outcome
-from locstreamd.view.publisher_process import CATCH_UP_S
+from locstreamd.service.plan import Plan, Prepared, prepare
+from locstreamd.view.link import CATCH_UP_S
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 STOPPING = b"\nthe camera stops; what was taken is still fitted. Again to leave the rest unfitted.\n"
 HURRYING = b"\nframes that wait stay unfitted; they are in the raw stack.\n"
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What one run does.
-
-    Parameters
-    ----------
-    config
-        The configuration in effect.
-    source
-        Where frames come from, open and not started; closed by the run.
-    fallback
-        The calibration where the configuration has no entry for the camera.
-    reread
-        Gives a frame by its index where the source is a stack on disk; nothing is then recorded.
-    pixel_size_nm
-        Wins over what the configuration and the source say, nm.
-    """
-
-    config: Config
-    source: FrameSource
-    fallback: Fallback | None = None
-    reread: Callable[[int], Image] | None = None
-    pixel_size_nm: float | None = None
 
 
 def run_plan(plan: Plan) -> int:
@@ -80,7 +45,7 @@ def run_plan(plan: Plan) -> int:
         try:
             show = until_finished.enter_context(metrics(plan.config.metrics))
             prepared = prepare(plan)
-            until_finished.enter_context(prepared.lock)
+            until_finished.enter_context(RunLock(prepared.files))
             desk = until_finished.enter_context(Desk(prepared.header.acquisition_id, plan.config.stream))
             outcome = _record(plan, prepared, desk, show)
         finally:
@@ -107,7 +72,7 @@ def _record(plan: Plan, prepared: Prepared, desk: Desk, show: Callable[[Status],
     if desk.listening:
         print(desk.listening)
     desk.announce(prepared.files.name)
-    acquisition = acquisition_of(plan, prepared, desk, watch)
+    acquisition = Acquisition(plan, prepared, desk, watch)
     with _stopping_on_signals(acquisition):
         outcome = acquire(acquisition, prepared.files)
     desk.hang_up()
@@ -130,73 +95,6 @@ def _finish_and_tell(plan: Plan, prepared: Prepared, outcome: Outcome) -> None:
             safe=f"every committed frame is in {folder}",
             todo=f"`locstream recover {folder}` finishes them",
         ) from error
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """What is settled before the camera starts; the lock is to be released when the files are finished."""
-
-    files: RunFiles
-    lock: RunLock
-    calibration: CameraCalibration
-    fit: Fit
-    header: ResultsHeader
-    warnings: tuple[str, ...]
-
-
-def prepare(plan: Plan) -> Prepared:
-    """Find the calibration, make the folder, see that nothing would be overwritten.
-
-    Raises
-    ------
-    LocstreamError
-        One of these is not possible; nothing was started.
-    """
-    config, info = plan.config, plan.source.info
-    run = new_run(config.acquisition.folder, config.acquisition.name, info.camera, config.metadata)
-    files = run.files
-    calibration, warnings, file = calibration_for(config, info, plan.fallback, plan.pixel_size_nm)
-    fit = fit_for(config, calibration.pixel_size_nm)
-    if fit.options.background != "local":
-        raise ConfigError(
-            f'fit.background = "{fit.options.background}" would be ignored: live, no median over the frames to come is '
-            "known",
-            safe="nothing was started",
-            todo='set background = "local", and run `locstream fit` with it on the recorded stack afterwards',
-        )
-    if "ome-zarr" in config.bundle.also:
-        require_zarr()
-    files.prepare()
-    recorded = plan.reread is None and config.acquisition.record_stack
-    DiskGuard(files.folder, config.results.reserve_mb).check_before(info, recorded=recorded)
-    header = ResultsHeader.from_source(
-        info,
-        calibration,
-        acquisition_id=run.acquisition_id,
-        name=files.name,
-        started_s=run.started_s,
-        calibration_file=file,
-        astigmatism=fit.astigmatism,
-        lanes=LANES,
-        fit=fit.options.model_dump(mode="json"),
-        config=fit.config.model_dump(mode="json"),
-    )
-    return Prepared(files, RunLock(files), calibration, fit, header, tuple(warnings))
-
-
-def acquisition_of(plan: Plan, prepared: Prepared, desk: Desk, watch: Callable[[Status], None]) -> Acquisition:
-    """Return the acquisition of a plan, watched and steered at `desk`."""
-    return Acquisition(
-        plan.config,
-        plan.source,
-        prepared.calibration,
-        prepared.fit,
-        prepared.files,
-        prepared.header,
-        desk,
-        reread=plan.reread,
-        watch=watch,
-    )
 
 
 def acquire(acquisition: Acquisition, files: RunFiles) -> Outcome:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import signal
 import threading
 import time
@@ -16,12 +15,14 @@ from pathlib import Path
 import msgspec
 import zmq
 
+from locstream.bundle.run_lock import RunLock
 from locstream.bundle.summary import Summary
 from locstream.bundle.summary_text import summary_text
-from locstream.errors import ConfigError, LocstreamError
+from locstream.errors import LocstreamError
 from locstream.fitting import warmup
 from locstream.results.ledger import LedgerSnapshot
 from locstream.stream.messages import Reply, Request, Status
+from locstream.upload.state import state_folder
 from locstreamd.service.acquisition import Acquisition
 from locstreamd.service.cameras import calibration_for
 from locstreamd.service.config import Config
@@ -33,9 +34,10 @@ from locstreamd.service.logs import Logs, logs_folder
 from locstreamd.service.metrics import metrics
 from locstreamd.service.names import tells_runs_apart
 from locstreamd.service.outcome import Outcome
+from locstreamd.service.plan import Plan, Prepared, prepare
 from locstreamd.service.recovery import recover_folder
-from locstreamd.service.run import Plan, Prepared, acquire, acquisition_of, finish, prepare
-from locstreamd.service.sources import open_source
+from locstreamd.service.run import acquire, finish
+from locstreamd.service.sources import open_source, source_table
 from locstreamd.service.state import StateFolder
 from locstreamd.service.systemd import Watchdog, notify
 
@@ -152,7 +154,7 @@ class Service:
             with ExitStack() as until_finished:
                 try:
                     prepared = prepare(plan)
-                    until_finished.enter_context(prepared.lock)
+                    until_finished.enter_context(RunLock(prepared.files))
                     outcome = self._record(plan, prepared)
                 finally:
                     plan.source.close()
@@ -173,8 +175,7 @@ class Service:
         folder = settings.folder if "{name}" in str(settings.folder) else settings.folder / "{name}"
         overrides: dict[str, object] = {"acquisition.name": name, "acquisition.folder": str(folder)}
         if order.frames is not None:
-            source = "micromanager" if self._config.micromanager is not None else "simulation"
-            overrides[f"{source}.frames"] = order.frames
+            overrides[f"{source_table(self._config, self._config_file)}.frames"] = order.frames
         config = load_config(self._config_file, overrides).config
         return Plan(config, *open_source(config))
 
@@ -183,7 +184,7 @@ class Service:
         log.info("%s begins in %s", prepared.files.name, prepared.files.folder)
         for warning in (*plan.source.info.warnings, *prepared.warnings):
             log.warning("%s", warning)
-        self._acquisition = acquisition_of(plan, prepared, self._desk, self._watch)
+        self._acquisition = Acquisition(plan, prepared, self._desk, self._watch)
         if self._ending:
             self._acquisition.stop()
         try:
@@ -250,12 +251,7 @@ class Service:
 
     def _load(self) -> Config:
         config = load_config(self._config_file).config
-        if config.micromanager is None and config.simulation is None:
-            raise ConfigError(
-                f"the configuration {self._config_file} names no source of frames",
-                safe="nothing was started",
-                todo="add a [micromanager] table (config/micromanager.toml is an example)",
-            )
+        source_table(config, self._config_file)
         check_lens(config)
         return config
 
@@ -267,19 +263,12 @@ class Service:
             log.error("the old configuration stays in effect: %s", error)
 
 
-def default_state_folder() -> Path:
-    """Return systemd's STATE_DIRECTORY, or the user's own state folder."""
-    if given := os.environ.get("STATE_DIRECTORY"):
-        return Path(given.split(":")[0])
-    return Path(os.environ.get("XDG_STATE_HOME", Path.home() / ".local" / "state")) / "locstream"
-
-
 def command(arguments: Sequence[str]) -> int:
     """Run as a service, steered by `locstream start`, `status`, `stop` and `abort`. SIGTERM finishes the files."""
     parser = argparse.ArgumentParser(prog="locstream serve", description=command.__doc__)
     parser.add_argument("config", type=Path, metavar="CONFIG.toml", help="camera, calibration and everything else")
     parser.add_argument("--state", type=Path, metavar="FOLDER", help="state folder, one a service (%(default)s)")
-    parser.set_defaults(state=default_state_folder())
+    parser.set_defaults(state=state_folder())
     given = parser.parse_args(arguments)
     settings = load_config(given.config).config
     with (

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from locstream.settings import model_in
 from locstreamd.service.config import FitSettings
-from locstreamd.service.load_config import Loaded, model_in
+from locstreamd.service.load_config import Loaded
 
 COLUMN = 44
 

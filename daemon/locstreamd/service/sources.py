@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import NamedTuple
 
+from locstream.errors import ConfigError
 from locstream.stacks.source import FrameSource
 from locstreamd.record.micromanager import open_micromanager
 from locstreamd.record.simulated import open_simulated
@@ -16,6 +18,24 @@ class Opened(NamedTuple):
 
     source: FrameSource
     fallback: Fallback | None
+
+
+def source_table(config: Config, path: Path) -> str:
+    """Return the name of the table that names the source of frames, in a configuration that was read from `path`.
+
+    Raises
+    ------
+    ConfigError
+        There is none.
+    """
+    for table in ("micromanager", "simulation"):
+        if getattr(config, table) is not None:
+            return table
+    raise ConfigError(
+        f"the configuration {path} names no source of frames",
+        safe="nothing was started",
+        todo="add a [micromanager] table (config/micromanager.toml is an example) or a [simulation] table",
+    )
 
 
 def open_source(config: Config) -> Opened:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from locstream.localizations import Localizations, precision_nm
+from locstream.localizations import Localizations, joined, precision_nm
 from locstream.results.frames import FrameRecords
 from locstreamd.view.latency import Latencies
 
@@ -71,7 +71,7 @@ class Gauges:
         rows = [r for _, r in self._batches if len(r)]
         if not rows:
             return Medians()
-        table = np.concatenate(rows)
+        table = joined(rows)
         return Medians(
             per_frame=len(table) / self._frames,
             photons=float(np.median(table["photons"])),

@@ -31,6 +31,11 @@ class _Known:
     end: End | None = None
     opened: os.stat_result | None = None
 
+    @property
+    def may_have_no_file(self) -> bool:
+        """True before the first row, and where it ended without one: perhaps its camera was never started."""
+        return not self.ended or (self.end is not None and not self.end.rows)
+
 
 class History:
     """Answers `Fetch`. Used from one thread.
@@ -96,8 +101,8 @@ class History:
             self._close(acquisition)
 
     def _chunk(self, fetch: Fetch, acquisition: str, known: _Known) -> list[Buffer]:
-        if known.opened is None and not known.ended and not known.live.exists() and not known.final.exists():
-            return self._nothing_yet(fetch, acquisition, known)
+        if known.opened is None and known.may_have_no_file and not known.live.exists() and not known.final.exists():
+            return self._nothing(fetch, acquisition, known)
         ended = known.ended  # before looking: what is committed after that is not everything
         reader = self._reader(acquisition, known)
         reader.refresh()
@@ -118,8 +123,8 @@ class History:
         )
         return pack(chunk, table.tobytes())
 
-    def _nothing_yet(self, fetch: Fetch, acquisition: str, known: _Known) -> list[Buffer]:
-        """Return the answer of an acquisition whose file is not begun."""
+    def _nothing(self, fetch: Fetch, acquisition: str, known: _Known) -> list[Buffer]:
+        """Return the answer of an acquisition whose file is not begun, or never was."""
         chunk = Chunk(
             id=fetch.id,
             acquisition=acquisition,
@@ -127,8 +132,9 @@ class History:
             rows=0,
             committed=0,
             more=False,
-            ended=False,
+            ended=known.ended,
             fields=known.fields,
+            end=known.end,
         )
         return pack(chunk, b"")
 

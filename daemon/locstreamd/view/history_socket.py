@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import zmq
 
 from locstream.errors import LocstreamError, MessageError
-from locstream.stream.gate import user_of
+from locstream.stream.gate import heard
 from locstream.stream.messages import HISTORY_REQUESTS, Fetch, Reply, Request
 from locstream.stream.wire import Buffer, pack
 from locstreamd.gatehouse import Gatehouse
@@ -37,8 +37,6 @@ class HistorySocket:
         Where to bind, open to whoever can reach it: ipc in the private runtime folder, loopback.
     gatehouse
         Says who may ask, where the socket listens there, too.
-    reply_to
-        Answers requests for the status; None refuses them.
 
     Attributes
     ----------
@@ -55,13 +53,11 @@ class HistorySocket:
         endpoints: Sequence[str],
         *,
         gatehouse: Gatehouse | None = None,
-        reply_to: Callable[[Request], Reply] | None = None,
     ) -> None:
         self.rejected = 0
         self.asked_at = -math.inf
         self._history = history
         self._gatehouse = gatehouse
-        self._reply_to = reply_to
         self.socket = context.socket(zmq.ROUTER)
         self.socket.linger = 0
         self.socket.sndhwm = WAITING_ANSWERS
@@ -71,17 +67,21 @@ class HistorySocket:
                 self.socket.bind(endpoint)
         except zmq.ZMQError as error:
             self.socket.close()
-            raise LocstreamError(f"the history cannot be bound to {endpoint}: {error.strerror}") from error
+            raise LocstreamError(
+                f"the history cannot be bound to {endpoint}: {error.strerror}",
+                safe="nothing was acquired",
+                todo="set LOCSTREAM_RUNTIME_DIR to a folder of your own",
+            ) from error
 
     def answer(self) -> None:
         """Answer a few of the requests that have arrived."""
-        for _ in range(ANSWERS_A_TURN):
-            if not self.socket.poll(0):
-                return
-            identity, *frames = self.socket.recv_multipart(copy=False)
-            answer = self._answer(frames)
-            if answer:
+        for user, (identity, *frames) in heard(self.socket, ANSWERS_A_TURN):
+            if answer := self._answer(user, frames):
                 self.socket.send_multipart([identity.bytes, *answer])
+
+    def reply(self, request: Request) -> Reply:
+        """Return the answer to a request for anything but rows: no such thing is given here."""
+        return Reply(id=request.id, ok=False, message=f"{request.verb} is answered at the control endpoint")
 
     @property
     def quiet(self) -> bool:
@@ -92,7 +92,7 @@ class HistorySocket:
         """Close the socket."""
         self.socket.close()
 
-    def _answer(self, frames: Sequence[zmq.Frame]) -> list[Buffer]:
+    def _answer(self, user: str | None, frames: Sequence[zmq.Frame]) -> list[Buffer]:
         """Return the answer to a message, nothing to one that cannot be understood."""
         try:
             request, _ = HISTORY_REQUESTS.unpack([frame.bytes for frame in frames])
@@ -100,13 +100,9 @@ class HistorySocket:
             self.rejected += 1
             return []
         verb = "fetch" if isinstance(request, Fetch) else request.verb
-        user = user_of(frames[0])
-        if self._gatehouse is not None and (why_not := self._gatehouse.why_not(user, verb)):
-            self._gatehouse.count("history", "request", user or "")
+        if self._gatehouse is not None and (why_not := self._gatehouse.refuse("history", user, verb)):
             return pack(Reply(id=request.id, ok=False, message=why_not))
         if isinstance(request, Fetch):
             self.asked_at = time.monotonic()
             return self._history.answer(request)
-        if self._reply_to is None or verb != "status":
-            return pack(Reply(id=request.id, ok=False, message=f"{verb} is answered at the control endpoint"))
-        return pack(self._reply_to(request))
+        return pack(self.reply(request))

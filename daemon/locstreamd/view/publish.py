@@ -31,7 +31,7 @@ from locstream.stream.messages import (
 )
 from locstream.stream.wire import Buffer, pack
 from locstreamd.child_process import ChildProcess
-from locstreamd.view.publisher_process import (
+from locstreamd.view.link import (
     CATCH_UP_S,
     LINK_MESSAGES,
     REPORTS,

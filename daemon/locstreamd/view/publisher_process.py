@@ -15,180 +15,36 @@ import sys
 import time
 from pathlib import Path
 
-import msgspec
 import zmq
 
 from locstream.errors import LocstreamError, MessageError
 from locstream.results.layout import final_path, live_path
-from locstream.stream.arrivals import arrived
-from locstream.stream.gate import Refusal
-from locstream.stream.messages import STREAM, TOPIC_END, TOPIC_HELLO, End, Hello
-from locstream.stream.wire import Buffer, Dialect, Message, pack
+from locstream.stream.messages import STREAM, TOPIC_END, End, Hello
+from locstream.stream.wire import Buffer, pack
 from locstreamd.gatehouse import Gatehouse
 from locstreamd.view.history import History
 from locstreamd.view.history_socket import HistorySocket
+from locstreamd.view.link import (
+    CATCH_UP_S,
+    LINK_MESSAGES,
+    ORDERS,
+    Close,
+    Failed,
+    Greet,
+    Here,
+    Order,
+    Send,
+    Serve,
+    Serving,
+    Subscribers,
+    TurnedAway,
+)
+from locstreamd.view.outlet import Outlet
 
 POLL_MS = 200
 NICE = 5
 """Niceness: the camera comes first."""
-LINK_MESSAGES = 200
-"""Messages that may wait on their way from the acquisition to here, at either end."""
-MAX_SUBSCRIPTION_BYTES = 1_024
 TURNED_AWAY_EVERY_S = 1.0
-CATCH_UP_S = 5.0
-"""Those who have not read or fetched every row when all is over have so long, s."""
-SUBSCRIBE, UNSUBSCRIBE = b"\x01", b"\x00"
-
-
-class Order(Message, frozen=True, kw_only=True):
-    """What the acquisition tells the publisher."""
-
-
-class Serve(Order, frozen=True, kw_only=True, tag="serve"):
-    """Bind the endpoints; so many messages may wait for a slow subscriber."""
-
-    endpoints: tuple[str, ...]
-    high_water_mark: int
-    history: tuple[str, ...] = ()
-    """Where rows from before are asked for."""
-    guarded: tuple[str, str] | None = None
-    """Where the stream and its history ask for keys."""
-
-
-class Greet(Order, frozen=True, kw_only=True, tag="greet"):
-    """Tell everybody what comes, and from now on everybody who subscribes; None: nothing comes for the time being."""
-
-    hello: Hello | None
-
-
-class Send(Order, frozen=True, kw_only=True, tag="send"):
-    """Send message `seq` to all; topic, header and rows follow as buffers."""
-
-    seq: int
-
-
-class Close(Order, frozen=True, kw_only=True, tag="close"):
-    """End."""
-
-
-class Report(Message, frozen=True, kw_only=True):
-    """What the publisher answers."""
-
-
-class Here(Report, frozen=True, kw_only=True, tag="here"):
-    """The process runs and waits for its first order."""
-
-
-class Serving(Report, frozen=True, kw_only=True, tag="serving"):
-    """The endpoints are bound."""
-
-
-class Subscribers(Report, frozen=True, kw_only=True, tag="subscribers"):
-    """So many programs follow."""
-
-    count: int
-
-
-class TurnedAway(Report, frozen=True, kw_only=True, tag="turned_away"):
-    """So many connections and requests were refused since the last of these, and messages not understood."""
-
-    refusals: tuple[tuple[Refusal, int], ...]
-    rejected: int
-
-
-class Failed(Report, frozen=True, kw_only=True, tag="failed"):
-    """The endpoints cannot be had; the parts of the error."""
-
-    what: str
-    safe: str
-    todo: str
-
-
-ORDERS: Dialect[Order] = Dialect(Serve, Greet, Send, Close)
-REPORTS: Dialect[Report] = Dialect(Here, Serving, Subscribers, TurnedAway, Failed)
-
-
-class Outlet:
-    """An XPUB socket. Never waits: a slow subscriber loses messages, and can tell.
-
-    Parameters
-    ----------
-    context
-        Of this process.
-    endpoints
-        Where to bind.
-    high_water_mark
-        Messages that wait for a slow subscriber.
-    tells_folder
-        Whether subscribers learn where the files grow: those on this computer may read them.
-
-    Raises
-    ------
-    LocstreamError
-        An endpoint cannot be bound.
-    """
-
-    def __init__(
-        self,
-        context: zmq.Context[zmq.Socket[bytes]],
-        endpoints: tuple[str, ...],
-        high_water_mark: int,
-        *,
-        tells_folder: bool = True,
-    ) -> None:
-        self.subscribers = self.rejected = 0
-        self._tells_folder = tells_folder
-        self.hello: Hello | None = None
-        self._next = 0
-        self.socket = context.socket(zmq.XPUB)
-        self.socket.sndhwm = high_water_mark
-        self.socket.linger = 1_000
-        self.socket.setsockopt(zmq.XPUB_VERBOSER, 1)  # every subscriber counts, not only the first and the last
-        self.socket.setsockopt(zmq.MAXMSGSIZE, MAX_SUBSCRIPTION_BYTES)
-        for endpoint in endpoints:
-            self.socket.ipv6 = "[" in endpoint
-            try:
-                self.socket.bind(endpoint)
-            except zmq.ZMQError as error:
-                self.socket.close(linger=0)
-                raise LocstreamError(
-                    f"the localization stream cannot be bound to {endpoint}: {error.strerror}",
-                    safe="nothing was acquired",
-                    todo="another program, perhaps another run, uses it: choose another port for stream.listen",
-                ) from error
-
-    def tend(self) -> bool:
-        """Greet who has subscribed, note who has left; return whether there was either."""
-        before, come = self.subscribers, 0
-        for event, *_ in arrived(self.socket):
-            if event[:1] == SUBSCRIBE:
-                come += 1
-            elif event[:1] == UNSUBSCRIBE:
-                self.subscribers = max(0, self.subscribers - 1)
-            else:
-                self.rejected += 1
-        if come:
-            self.subscribers += come
-            self._greet()  # all of them, at once
-        return come > 0 or self.subscribers != before
-
-    def greet(self, hello: Hello | None) -> None:
-        """Announce what comes to all who are there, and to all who come."""
-        if hello is not None:
-            self._next = hello.seq
-            hello = hello if self._tells_folder else msgspec.structs.replace(hello, folder="")
-        self.hello = hello
-        self._greet()
-
-    def send(self, seq: int, parts: list[Buffer]) -> None:
-        """Send message `seq` to all."""
-        self._next = seq + 1
-        self.socket.send_multipart(parts)
-
-    def _greet(self) -> None:
-        if self.hello is not None:
-            hello = msgspec.structs.replace(self.hello, seq=self._next)
-            self.socket.send_multipart([TOPIC_HELLO, *pack(hello)])
 
 
 class Office:
@@ -275,8 +131,7 @@ class Office:
 
     def _open_history(self, hello: Hello) -> None:
         live = live_path(Path(hello.folder), hello.name)
-        depth = any(spec.name == "z_nm" for spec in hello.fields)
-        self._history.begin(hello.acquisition, live, final_path(live), depth=depth)
+        self._history.begin(hello.acquisition, live, final_path(live), depth=hello.has_depth)
 
     def _end_history(self, parts: list[Buffer]) -> None:
         end, _ = STREAM.unpack(parts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from locstream.errors import LocstreamError
-from locstream.stream.keys import Keyring
+from locstream.stream.keys import Keyring, Role
 from locstreamd.service.checks.finding import Finding, ok, problem, refused, warning
 from locstreamd.service.config import Config
 
@@ -31,7 +31,10 @@ def check_keys(config: Config) -> Finding:
     where = " and ".join(asked_at)
     if not made:
         return problem(NAME, f"asked for at {where}, and {keyring.folder} holds no key of this computer", MAKE)
-    if not admitted:
-        return warning(NAME, f"asked for at {where}, and nobody is admitted", "`locstream keys new NAME --role view`")
     roles = Counter(admission.role for admission in admitted.values())
+    lacking = [Role.VIEW] if stream.guarded is not None and not roles[Role.VIEW] + roles[Role.CONTROL] else []
+    lacking += [Role.WORK] if workers.listen and not roles[Role.WORK] else []
+    if lacking:
+        todo = ", ".join(f"`locstream keys new NAME --role {role}`" for role in lacking)
+        return warning(NAME, f"asked for at {where}, and nobody is admitted to {' or to '.join(lacking)}", todo)
     return ok(NAME, f"asked for at {where}; admitted are {', '.join(f'{roles[r]} to {r}' for r in sorted(roles))}")

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
-
 import psutil
 
-from locstreamd.fit.dispatch import UNDER_WAY_BYTES
+from locstreamd.fit.roster import UNDER_WAY_BYTES
 from locstreamd.record.micromanager import MB as MIB
 from locstreamd.record.micromanager import affordable_mb
 from locstreamd.service.checks.finding import Finding, ok, problem, warning
@@ -38,12 +36,10 @@ def check_memory(config: Config) -> Finding:
 
 def bounds_mb(config: Config, total_bytes: int) -> dict[str, float]:
     """Return what each part of an acquisition takes at the most, MB, by its name."""
-    own = config.workers.count or max(1, (os.cpu_count() or 2) - 1)
-    workers = own if config.workers.local else 0
     bounds = {
         "to disk": float(config.results.recorder_mb),
         "to fit": float(config.workers.backlog_mb),
-        "workers": float(workers * WORKER_MB),
+        "workers": float(config.workers.own * WORKER_MB),
         "rest": float(OWN_MB),
     }
     if config.workers.listen:
