@@ -76,6 +76,7 @@ def acquire(clients: int, frames: int) -> Watched:
         connection = run.connection()
         where = [connection.stream, "--control", connection.control, "--history", connection.history]
         with Followers(Path(folder), clients, where) as followers:
+            followers.wait_until_following()
             run.wait_for_frames(frames // 2)
             before = Spent.by(run, followers)
             run.wait_for_frames(frames * 9 // 10)

@@ -12,7 +12,7 @@ import asyncio
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -60,9 +60,8 @@ class Followers:
     """
 
     def __init__(self, folder: Path, clients: int, where: Sequence[str]) -> None:
-        counts = (
-            [len(part) for part in np.array_split(np.arange(clients), -(-clients // PER_PROCESS))] if clients else []
-        )
+        processes = -(-clients // PER_PROCESS)
+        counts = [len(part) for part in np.array_split(np.arange(clients), processes)] if clients else []
         self._notes = [folder / f"followers-{k}.npz" for k in range(len(counts))]
         self.processes = [
             psutil.Popen([sys.executable, __file__, str(notes), str(count), *where], stdout=subprocess.PIPE)
@@ -70,9 +69,9 @@ class Followers:
         ]
 
     def wait_until_following(self) -> None:
-        """Wait until all of them have rows."""
+        """Wait until all of them have rows; they give up by themselves where none come."""
         for process in self.processes:
-            assert process.stdout.readline(), "a follower ended at once"
+            assert process.stdout.readline(), "a follower ended without rows"
 
     def finish(self) -> list[Followed]:
         """Wait for their end; return what they noted."""
@@ -100,8 +99,8 @@ class Followers:
             process.communicate()
 
 
-async def follow(given: argparse.Namespace, following: asyncio.Barrier) -> Followed:
-    """Follow a run to its end."""
+async def follow(given: argparse.Namespace, has_rows: Callable[[], None]) -> Followed:
+    """Follow a run to its end; say when the first rows have come."""
     came: dict[int, float] = {}
     async with connect(
         given.stream, control=given.control, history=given.history, keys=given.keys, timeout_s=PATIENCE_S
@@ -109,7 +108,7 @@ async def follow(given: argparse.Namespace, following: asyncio.Barrier) -> Follo
         async for rows in client:
             now = time.time()
             if not came:
-                await following.wait()
+                has_rows()
             came.update(dict.fromkeys(np.unique(rows["frame"]).tolist(), now))
         assert client.ended is not None
         good = client.ended.verified is True and not client.missing
@@ -118,11 +117,16 @@ async def follow(given: argparse.Namespace, following: asyncio.Barrier) -> Follo
 
 async def follow_all(given: argparse.Namespace) -> list[Followed]:
     """Follow with all clients; print a line as soon as all of them have rows."""
-    following = asyncio.Barrier(given.clients + 1)
+    without_rows = given.clients
+
+    def has_rows() -> None:
+        nonlocal without_rows
+        without_rows -= 1
+        if not without_rows:
+            print("following", flush=True)
+
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(follow(given, following)) for _ in range(given.clients)]
-        await following.wait()
-        print("following", flush=True)
+        tasks = [group.create_task(follow(given, has_rows)) for _ in range(given.clients)]
     return [task.result() for task in tasks]
 
 

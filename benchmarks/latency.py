@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import socket
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -28,7 +27,9 @@ from followers import Followers
 from machine import statement
 
 from bad_network import BadNetwork
+from keyed_run import free_ports
 from locstream.results.reader import read_results
+from locstream.stream.endpoints import CONTROL, HISTORY, port_after
 from locstream.stream.keys import Keyring, Role
 from spawned_run import SpawnedRun
 
@@ -47,7 +48,7 @@ DELAY_S = 0.02
 
 
 def main() -> int:
-    """Print a row for each number of workers, and one for each way to a client."""
+    """Print a row for each number of workers and for each way to a client; return 1 where a client lacks a row."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="5 s instead of 30")
     frames = 500 if parser.parse_args().quick else 3_000
@@ -56,8 +57,9 @@ def main() -> int:
     print(table(header, [row(workers, frames) for workers in (1, 2)]), end="\n\n")
     header = ["way to the client", "frame period (ms)", "committed p50 (ms)", "p99", "in the client p50 (ms)", "p99"]
     header += ["p99 in frame periods", "incomplete"]
-    print(table(header, [client_row(way, frames) for way in WAYS]))
-    return 0
+    rows = [client_row(way, frames) for way in WAYS]
+    print(table(header, rows))
+    return 1 if any(incomplete != "0" for *_, incomplete in rows) else 0
 
 
 def row(workers: int, frames: int) -> list[str]:
@@ -89,19 +91,16 @@ WAYS = (
 
 def client_row(way: Way, frames: int) -> list[str]:
     """Return when the rows of a run are in a client."""
-    ends = {name: f"tcp://127.0.0.1:{port}" for name, port in zip(ENDS, free_ports(len(ENDS)), strict=True)}
+    address = f"tcp://127.0.0.1:{free_ports(3)}"
     with tempfile.TemporaryDirectory(prefix="latency-") as name:
         folder = Path(name)
         os.environ["LOCSTREAM_KEYS_DIR"] = str(folder / "keys")
-        keys = Keyring(folder / "keys").create_client("client", Role.VIEW) if way.keys else None
-        settings = SIMULATION.format(frames=frames, exposure_ms=EXPOSURE_MS, workers=1) + _listen(way, ends)
-        with (
-            SpawnedRun(folder, settings) as run,
-            places(way, run, ends) as (stream, *others),
-            Followers(folder, 1, [stream, *others, *(["--keys", str(keys)] if keys else [])]) as followers,
-        ):
-            run.finish()
-            (noted,) = followers.finish()
+        keys = Keyring().create_client("client", Role.VIEW) if way.keys else None
+        settings = SIMULATION.format(frames=frames, exposure_ms=EXPOSURE_MS, workers=1) + _listen(way, address)
+        with SpawnedRun(folder, settings) as run, places(way, run, address) as where:
+            with Followers(folder, 1, [*where, *(["--keys", str(keys)] if keys else [])]) as followers:
+                run.finish()
+                (noted,) = followers.finish()
             results = read_results(run.files.results)
     committed = results.summary["latency"]["committed"]
     p50_ms, p99_ms = np.percentile(noted.latencies_ms(results, frames // 2), (50, 99))
@@ -110,37 +109,23 @@ def client_row(way: Way, frames: int) -> list[str]:
     return [way.name, f"{EXPOSURE_MS:g}", *(f"{ms:.1f}" for ms in times), ratio, "0" if noted.good else "**1**"]
 
 
-ENDS = ("listen", "history_listen", "control_listen")
-
-
-def _listen(way: Way, ends: dict[str, str]) -> str:
-    """Return the part of a configuration that opens the endpoints."""
-    if not way.tcp:
-        return ""
-    if not way.keys:
-        return f'[stream]\nlisten = "{ends["listen"]}"\n'
-    return "[stream]\nkeys = true\n" + "".join(f'{name} = "{end}"\n' for name, end in ends.items())
+def _listen(way: Way, address: str) -> str:
+    """Return the part of a configuration that opens the stream."""
+    return f'[stream]\nlisten = "{address}"\nkeys = {str(way.keys).lower()}\n' if way.tcp else ""
 
 
 @contextmanager
-def places(way: Way, run: SpawnedRun, ends: dict[str, str]) -> Iterator[list[str]]:
+def places(way: Way, run: SpawnedRun, address: str) -> Iterator[list[str]]:
     """Give what the client is told of where the run is: behind a slow line, if it is to be."""
     here = run.connection()
-    stream, history, control = (ends["listen"] if way.tcp else here.stream), here.history, here.control
+    ends = [address if way.tcp else here.stream, here.history, here.control]
     if way.keys:
-        history, control = ends["history_listen"], ends["control_listen"]
+        ends = [address, *(str(port_after(address, ports)) for ports in (HISTORY, CONTROL))]
     with ExitStack() as stack:
         if way.delay_s:
-            lines = [stack.enter_context(BadNetwork(end, delay_s=way.delay_s)) for end in (stream, history, control)]
-            stream, history, control = (line.endpoint for line in lines)
+            ends = [stack.enter_context(BadNetwork(end, delay_s=way.delay_s)).endpoint for end in ends]
+        stream, history, control = ends
         yield [stream, "--history", history, "--control", control]
-
-
-def free_ports(count: int) -> list[int]:
-    """Return tcp ports that nobody uses now."""
-    with ExitStack() as stack:
-        found = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [one.getsockname()[1] for one in found]
 
 
 if __name__ == "__main__":

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 import msgspec
 
-from locstream.errors import LocstreamError
+from locstream.stream.arguments import add_where, keys_of
+from locstream.stream.client import status_of
 from locstream.stream.control import ask, control_endpoint
-from locstream.stream.messages import Reply
+from locstream.stream.messages import Hello, Reply, Status
 from locstream.stream.runtime import find
-from locstream_watch.where import add_where, keys_of
 
 NEWEST = "the newest here"
 ONLY = "the only one here"
@@ -60,35 +60,29 @@ def _parser(
 
 
 def _ask(given: argparse.Namespace, verb: str, *, name: str = "", frames: int | None = None) -> Reply:
-    keys = keys_of(given)
-    if given.control is not None:
-        endpoint = given.control
-    elif given.where is None:
+    keys = keys_of(given.where, given)
+    if given.where is None:
         endpoint = find(None, only=verb != "status").control
     else:
-        endpoint = control_endpoint(given.where, keys)
+        endpoint = given.control or control_endpoint(given.where, keys)
     return ask(endpoint, verb, name=name, frames=frames, keys=keys)
 
 
 def status_json(reply: Reply) -> str:
     """Return a status, and what is being acquired, as one line of JSON."""
-    if reply.status is None:
-        raise LocstreamError("the acquisition answered without a status")
-    return msgspec.json.encode({"status": reply.status, "hello": reply.hello}).decode("utf-8")
-
-
-def _lanes(lanes: int) -> str:
-    return f" of {lanes} lanes" if lanes else ""
+    return msgspec.json.encode({"status": status_of(reply), "hello": reply.hello}).decode("utf-8")
 
 
 def status_text(reply: Reply) -> str:
     """Return a status as aligned lines with units."""
-    status, hello = reply.status, reply.hello
-    if status is None:
-        raise LocstreamError("the acquisition answered without a status")
-    if hello is None:
-        return f"{'state':<14} {status.state}\n{'last':<14} {status.warning}"
+    status, hello = status_of(reply), reply.hello
+    lines = _of_acquisition(status, hello) if hello is not None else [("state", status.state), ("last", status.warning)]
+    return "\n".join(f"{label:<14} {text}" for label, text in lines if text)
+
+
+def _of_acquisition(status: Status, hello: Hello) -> list[tuple[str, str]]:
     ledger = status.ledger
+    lanes = f" of {status.lanes} lanes" if status.lanes else ""
     lines = [
         (
             "acquisition",
@@ -102,7 +96,7 @@ def status_text(reply: Reply) -> str:
         ),
         ("dropped", f"{ledger.camera_dropped:,} by the camera, {status.suspected_drops:,} more suspected by time"),
         ("rate", f"{status.fps_acquired:.1f} frames/s acquired, {status.fps_fitted:.1f} frames/s fitted"),
-        ("queue", f"{status.queued:,} frames wait, {status.workers} workers" + _lanes(status.lanes)),
+        ("queue", f"{status.queued:,} frames wait, {status.workers} workers{lanes}"),
         ("load", f"{status.load}, {ledger.pending:,} frames and {status.lag_s:.1f} s behind the camera"),
         ("localizations", f"{status.localizations:,}, {status.per_frame:.1f} per frame"),
         (
@@ -113,10 +107,8 @@ def status_text(reply: Reply) -> str:
     ]
     if status.z_nm is not None and status.z_precision_nm is not None:
         lines.append(("depth", f"{status.z_nm:+.0f} nm (median), {status.z_precision_nm:.1f} nm precision"))
-    if status.quality is not None and status.quality.text:
+    if status.quality is not None:
         lines.append(("fits", status.quality.text))
     if status.disk_free_mb:
         lines.append(("disk", f"{status.disk_free_mb / 1000:,.1f} GB free"))
-    if status.warning:
-        lines.append(("warning", status.warning))
-    return "\n".join(f"{label:<14} {text}" for label, text in lines)
+    return [*lines, ("warning", status.warning)]

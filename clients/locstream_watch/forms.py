@@ -10,8 +10,8 @@ import msgspec
 from locstream.errors import LocstreamError
 from locstream.formats.thunderstorm import ThunderStormWriter
 from locstream.localizations import Localizations
-from locstream.stream.joining import Began, Ended, Event, Rows
-from locstream.stream.messages import Hello, Status
+from locstream.stream.events import Began, Ended, Event, Rows
+from locstream.stream.messages import Status
 
 Sink = Callable[[Event | Status], None]
 """Prints one event; what its form has no words for it passes over."""
@@ -30,7 +30,7 @@ def _csv(out: TextIO) -> Sink:
     def sink(event: Event | Status) -> None:
         nonlocal writer
         if isinstance(event, Began) and event.hello is not None:
-            writer = ThunderStormWriter(out, event.hello.pixel_size_nm, depth=_has_depth(event.hello))
+            writer = ThunderStormWriter(out, event.hello.pixel_size_nm, depth=event.hello.has_depth)
         elif isinstance(event, Rows):
             if writer is None:
                 raise LocstreamError(
@@ -67,7 +67,7 @@ def _text(out: TextIO) -> Sink:
                 line = f"acquisition {event.acquisition}"
             case Began(hello=hello) if hello is not None:
                 size = f"{hello.width} × {hello.height} px of {hello.pixel_size_nm:g} nm"
-                line = f"{hello.name}: {size}{', with depth' if _has_depth(hello) else ''}, {hello.software}"
+                line = f"{hello.name}: {size}{', with depth' if hello.has_depth else ''}, {hello.software}"
             case Rows(table=table):
                 frames = f"{table['frame'][0]:,}–{table['frame'][-1]:,}"
                 line = f"row {event.row_first:,}: {len(table):,} localizations of frames {frames}"
@@ -84,10 +84,6 @@ def _text(out: TextIO) -> Sink:
 
 FORMS: dict[str, Callable[[TextIO], Sink]] = {"text": _text, "csv": _csv, "ndjson": _ndjson, "events": _events}
 """By name: lines to read; ThunderSTORM's table; a JSON object a localization; a JSON object a message."""
-
-
-def _has_depth(hello: Hello) -> bool:
-    return any(field.name == "z_nm" for field in hello.fields)
 
 
 def _status_line(status: Status) -> str:

@@ -57,7 +57,10 @@ def _admit(given: argparse.Namespace) -> None:
 
 
 def _list(given: argparse.Namespace) -> None:
-    for name, admission in sorted(Keyring().admitted().items()):
+    everyone = sorted(Keyring().admitted().items())
+    if not everyone:
+        print("nobody is admitted; `locstream keys new NAME` makes keys for somebody")
+    for name, admission in everyone:
         since = datetime.datetime.fromtimestamp(admission.since_s, datetime.UTC)
         print(f"{name:<20} {admission.role:<8} {admission.public}  since {since:%Y-%m-%d %H:%M} UTC")
 

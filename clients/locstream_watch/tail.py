@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 from collections.abc import Sequence
 
+from locstream.stream.arguments import add_history, add_where, keys_of, seconds
 from locstream.stream.client import TIMEOUT_S, Client, connect
-from locstream.stream.joining import Began, Ended, Rows
+from locstream.stream.events import Began, Ended, Rows
 from locstream_watch.forms import FORMS, Sink, sink_for
-from locstream_watch.where import add_where, keys_of
 
 INTERRUPTED = 130
 
@@ -26,7 +25,7 @@ def command(arguments: Sequence[str]) -> int:
         start=given.start,
         control=given.control,
         history=given.history,
-        keys=keys_of(given),
+        keys=keys_of(given.where, given),
         timeout_s=given.wait or None,
     )
     with client:
@@ -109,7 +108,7 @@ def _say(text: str) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="locstream tail", description=command.__doc__)
     add_where(parser, "ACQUISITION", None, "the newest here")
-    parser.add_argument("--history", metavar="ADDRESS", help="where rows from before are given, for an address")
+    add_history(parser)
     parser.add_argument(
         "--from",
         dest="start",
@@ -127,7 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--wait",
-        type=_seconds,
+        type=seconds,
         default=TIMEOUT_S,
         metavar="S",
         help="give up after so long a silence, 0 for never; a service that is idle is waited for (%(default)g s)",
@@ -142,13 +141,3 @@ def _row(text: str) -> int | None:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is neither `now` nor the number of a row")
     return int(text)
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    if not 0 <= seconds < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is no time in seconds")
-    return seconds

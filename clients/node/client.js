@@ -8,7 +8,8 @@ const AGAIN_MS = 50;
 const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 
 // Options: stream and history are endpoints; start is the first row wanted (0 for all); timeoutMs is how long silence
-// may last, -1 for ever (a service that acquires nothing is silent); keys is what `locstream keys new` has made, for a server that asks for it.
+// may last, -1 for ever (a service that acquires nothing is silent); keys is what `locstream keys new` has made, for a
+// server that asks for it.
 export class Client {
   constructor({ stream, history, start = 0, timeoutMs = 10_000, keys = undefined }) {
     const curve = keys && {
@@ -81,7 +82,7 @@ export class Client {
 
   // Fetch what is on disk from the next row on, at least up to `beyond`.
   async *_fetch(acquisition, beyond) {
-    const deadline = Date.now() + this._timeoutMs;
+    const deadline = this._timeoutMs < 0 ? Infinity : Date.now() + this._timeoutMs;
     for (;;) {
       const { message, data } = await this._ask({ type: "fetch", acquisition, from_row: this.next });
       if (message?.type === "chunk" && message.row_first === this.next) {

@@ -14,7 +14,7 @@ import zmq
 from locstream.errors import LocstreamError
 from locstream.localizations import LOCALIZATION, LOCALIZATION_3D
 from locstream.results.reader import BLOCK_ROWS, ResultsReader
-from locstream.stream.joining import Began, Ended, Rows
+from locstream.stream.events import Began, Ended, Rows
 from locstream.stream.link import Link
 from locstream.stream.messages import Hello, Status, row_dtype
 from locstream_view.following.rows_in_order import RowsInOrder

@@ -17,7 +17,7 @@ from locstream_view.model.model import ViewModel
 
 EVERY_S = 0.5
 AVERAGED = 40
-"""About so many frames of a run that has ended are averaged."""
+"""About so many frames from before the window was opened are averaged."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +57,7 @@ class FrameWatch(threading.Thread):
         self._ending = threading.Event()
         self._raw: FramesOfRun | None = None
         self._before: FramesOfRun | None = None
-        self._average_upto = -1
+        self._first = self._looked_back_upto = -1
         self._of: object = None
 
     def run(self) -> None:
@@ -81,6 +81,7 @@ class FrameWatch(threading.Thread):
         if seen.model is not self._of:
             self._forget()
             self._of, self.frame = seen.model, None
+            self._first = self._looked_back_upto = -1
         if seen.model is None:
             self.why = ""
             return
@@ -90,22 +91,24 @@ class FrameWatch(threading.Thread):
             return
         frame = self._raw.newest(seen.model.last_frame)
         if frame is not None and (self.frame is None or frame.number != self.frame.number):
+            if self.frame is None:
+                self._first = frame.number
             found = seen.model.of_frame(frame.number)
             size = seen.model.pixel_size_nm
             where = (np.asarray(found[name] / size, np.float64) for name in ("x_nm", "y_nm"))
             self.frame = WatchedFrame(frame.number, frame.image, *where)
             seen.model.look_at(frame.image)
-        elif self._average_upto < seen.model.last_frame:
+        elif self._looked_back_upto < self._first:
             self._look_back(seen, seen.model)
 
     def _look_back(self, seen: Seen, model: ViewModel) -> None:
-        """While nothing new comes, take frames from before into the average, first to last, a few in all."""
+        """While nothing new comes, average a few frames from before the first that was looked at, too."""
         if self._before is None:
             self._before, _ = open_frames(seen.files)
-        self._average_upto += max(1, model.last_frame // AVERAGED)
-        if self._before is None or self._average_upto >= model.last_frame:
+        self._looked_back_upto += max(1, self._first // AVERAGED)
+        if self._before is None or self._looked_back_upto >= self._first:
             return
-        if (frame := self._before.newest(self._average_upto)) is not None:
+        if (frame := self._before.newest(self._looked_back_upto)) is not None:
             model.look_at(frame.image)
 
     def _forget(self) -> None:
@@ -113,4 +116,3 @@ class FrameWatch(threading.Thread):
             if frames is not None:
                 frames.close()
         self._raw = self._before = None
-        self._average_upto = -1

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from locstream.bundle.files import RunFiles
-from locstream.errors import ResultsError, StackError
-from locstream.results.reader import ResultsReader
+from locstream.errors import StackError
 from locstream.stacks.frames_in_file import PIXEL_TYPES, ReadOnlyFile
 from locstream.stacks.live_page import FRAME_NUMBER, HEADER, complete_pages
 from locstream.stacks.open import open_stack
-from locstream.stacks.source import STACK_FILE, Frame, Image, Stack
+from locstream.stacks.place import stack_file
+from locstream.stacks.source import Frame, Image, Stack
 from locstream.stacks.tiff_structure import Ifd, TiffStructure
+from locstream_view.following.run_files import open_results
 
 
 class FramesOfRun(Protocol):
@@ -49,34 +50,31 @@ def open_frames(files: RunFiles | None) -> Opened:
     Raises
     ------
     StackError
-        It replays a stack that cannot be opened.
+        The stack that is replayed or was fitted cannot be opened.
     """
     if files is None:
         return Opened(None, "camera frames: not available here; they are on the acquiring computer")
     if files.live_stack.exists() or files.stack.exists():
         return Opened(RecordedFrames(files), "")
-    replayed = _replayed_stack(files)
-    if replayed is None:
-        return Opened(None, "camera frames: no raw stack beside the results (recording is off)")
-    if not replayed.exists():
-        return Opened(None, f"camera frames: the stack that was replayed is not there any more ({replayed})")
-    return Opened(ReplayedFrames(open_stack(replayed)), "")
+    stack = _stack_of_before(files)
+    if stack is None:
+        return Opened(None, "camera frames: no raw stack beside the results; recording is off, or it lies elsewhere")
+    if not stack.exists():
+        return Opened(None, f"camera frames: the stack that was fitted is not there any more ({stack})")
+    return Opened(StackFrames(open_stack(stack)), "")
 
 
-def _replayed_stack(files: RunFiles) -> Path | None:
-    """Return the stack that a run replays, as its results say; None where it does not."""
-    for path in (files.live_results, files.results):
-        try:
-            with ResultsReader(path) as reader:
-                stack = reader.header.source.get(STACK_FILE)
-        except ResultsError:
-            continue  # not there under this name, or just being renamed
-        return Path(stack) if stack else None
-    return None
+def _stack_of_before(files: RunFiles) -> Path | None:
+    """Return the stack that is replayed or was fitted, as the results say; None where frames come from a camera."""
+    reader = open_results(files)
+    if reader is None:
+        return None
+    with reader:
+        return stack_file(reader.header.source, files.folder)
 
 
-class ReplayedFrames:
-    """Frames of the stack that is replayed: its n-th is frame n.
+class StackFrames:
+    """Frames of a stack that was there before: its n-th is frame n.
 
     Parameters
     ----------

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from locstream.bundle.files import RunFiles
-from locstream.errors import ResultsError
 from locstream.localizations import Localizations
 from locstream.results.reader import BLOCK_ROWS, ResultsReader
+from locstream_view.following.run_files import open_results
 
 
 class RowsInOrder:
@@ -67,15 +67,7 @@ class RowsInOrder:
     def _open(self) -> ResultsReader | None:
         """Return the reader of the growing or finished file; None where neither can be read here."""
         if self._reader is None and self.files is not None:
-            for path in (self.files.live_results, self.files.results):
-                try:
-                    reader = ResultsReader(path)
-                except ResultsError:
-                    continue  # not there under this name, or just being renamed
-                if reader.header.acquisition_id == self._acquisition:
-                    self._reader = reader
-                    break
-                reader.close()
+            self._reader = open_results(self.files, self._acquisition)
         return self._reader
 
     def close(self) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from locstream.bundle.files import RunFiles
-from locstream.stream.link import Endpoints
+from locstream.stream.endpoints import Endpoints
 from locstream.stream.messages import End, Hello, Status
 from locstream_view.model.model import ViewModel
 

@@ -8,20 +8,15 @@ from typing import NamedTuple
 
 from locstream.bundle.files import RunFiles
 from locstream.errors import LocstreamError
-from locstream.stream.client import endpoints
+from locstream.stream.endpoints import Endpoints, endpoints, endpoints_of
 from locstream.stream.keys import ClientKeys
-from locstream.stream.link import Endpoints
-from locstream.stream.runtime import Connection, running
+from locstream.stream.runtime import running
 from locstream.upload.settings import default_settings_file
 
 SERVICE = "serve"
+"""Name under which the service of a computer is found."""
 OMERO = "omero:"
 """Begins the name of an image in OMERO."""
-
-
-def endpoints_of(connection: Connection) -> Endpoints:
-    """Return the endpoints in a connection file."""
-    return Endpoints(connection.stream, connection.control, connection.history or connection.control)
 
 
 @dataclass(frozen=True)

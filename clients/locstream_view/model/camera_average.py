@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -53,15 +54,20 @@ class CameraAverage:
         numpy.ndarray
             Shape `grid.shape`, uint8; black outside the camera's field.
         """
-        low, high = np.percentile(self.mean, (DARKEST, BRIGHTEST))
-        scale = np.float32(255 * DIMMED / max(high - low, 1e-6))
-        grey = np.clip((self.mean - np.float32(low)) * scale, 0, 255 * DIMMED).astype(np.float32)
+        grey = self._grey
         x_nm, y_nm = grid.to_nm(np.arange(grid.columns, dtype=float), np.arange(grid.rows, dtype=float))
         across, inside_x = _between(x_nm / pixel_size_nm, grey.shape[1])
         down, inside_y = _between(y_nm / pixel_size_nm, grey.shape[0])
         lines = grey[down[0]] * (1 - down[2])[:, None] + grey[down[1]] * down[2][:, None]
         whole = lines[:, across[0]] * (1 - across[2]) + lines[:, across[1]] * across[2]
         return np.asarray(whole * (inside_y[:, None] & inside_x), np.uint8)
+
+    @cached_property
+    def _grey(self) -> Picture:
+        """The mean in shades of grey, for every redraw until the next frame."""
+        low, high = np.percentile(self.mean, (DARKEST, BRIGHTEST))
+        scale = np.float32(255 * DIMMED / max(high - low, 1e-6))
+        return np.asarray(np.clip((self.mean - np.float32(low)) * scale, 0, 255 * DIMMED), np.float32)
 
 
 def begin_average(image: Image) -> CameraAverage:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from locstream.localizations import LOCALIZATION, Localizations
+from locstream.localizations import LOCALIZATION, Localizations, joined
 from locstream.rendering import histogram
-from locstream.rendering.grid import Picture, Tally, grid
+from locstream.rendering.grid import Picture, grid
 from locstream.stacks.source import Image
 from locstream_view.model import deep_zoom
 from locstream_view.model.camera_average import CameraAverage, begin_average
@@ -49,12 +49,11 @@ class _Layer:
 
 @dataclass(frozen=True)
 class Counted:
-    """How many rows there are, shown, and kept for filters and deep zoom; and where all went."""
+    """How many rows there are, shown, and kept for filters and deep zoom."""
 
     total: int = 0
     shown: int = 0
     kept: int = 0
-    tally: Tally = field(default_factory=Tally)
 
 
 class ViewModel:
@@ -163,7 +162,7 @@ class ViewModel:
     def counted(self) -> Counted:
         """How many rows there are and are shown."""
         with self._lock:
-            return Counted(self._kept.end, self._shown.rows, len(self._kept), self._all.pyramid.tally)
+            return Counted(self._kept.end, self._shown.rows, len(self._kept))
 
     @property
     def last_frame(self) -> int:
@@ -198,7 +197,7 @@ class ViewModel:
         """Return a copy of every kept row that passes, oldest first."""
         with self._lock:
             blocks = [block[filters.mask(block)] for block in self._kept.blocks()]
-        return np.concatenate([*blocks, self._kept.rows(0, 0)])
+        return joined([*blocks, self._kept.rows(0, 0)])
 
     def draw(self, window: Window, nm_per_px: float, settings: ViewSettings | None = None) -> Drawn:
         """Draw a part of the sample.

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from locstream.rendering.grid import Grid, Picture, Tally
+from locstream.rendering.grid import Grid, Picture, grid
 from locstream_view.model.settings import Window
 
 DEFAULT_PIXEL_NM = 20.0
@@ -35,34 +35,22 @@ class CountPyramid:
         Edge of a camera pixel in the sample, nm.
     weighted
         Also add up a value of each row, so that its mean is known at every pixel.
-
-    Attributes
-    ----------
-    tally
-        Where the rows went.
     """
 
     def __init__(self, width_px: int, height_px: int, pixel_size_nm: float, *, weighted: bool = False) -> None:
-        width_nm, height_nm = width_px * pixel_size_nm, height_px * pixel_size_nm
-        bin_nm = FINEST_PIXEL_NM
-        if _pixels(width_nm, height_nm, bin_nm) > FINEST_PIXELS:
-            bin_nm = DEFAULT_PIXEL_NM
-        while _pixels(width_nm, height_nm, bin_nm) > BASE_PIXELS:
+        area_nm2 = width_px * height_px * pixel_size_nm**2
+        bin_nm = FINEST_PIXEL_NM if area_nm2 <= FINEST_PIXELS * FINEST_PIXEL_NM**2 else DEFAULT_PIXEL_NM
+        while area_nm2 > BASE_PIXELS * bin_nm**2:
             bin_nm *= 2
-        edge_nm = -0.5 * pixel_size_nm
-        self.levels: list[Grid] = []
-        while True:
-            rows, columns = _bins(height_nm, bin_nm), _bins(width_nm, bin_nm)
-            self.levels.append(Grid(rows, columns, bin_nm, edge_nm, edge_nm))
-            if max(rows, columns) <= COARSEST_SIDE:
-                break
+        self.levels = [grid(height_px, width_px, pixel_size_nm, bin_nm)]
+        while max(self.levels[-1].shape) > COARSEST_SIDE:
             bin_nm *= 2
-        sizes = [grid.rows * grid.columns for grid in self.levels]
+            self.levels.append(grid(height_px, width_px, pixel_size_nm, bin_nm))
+        sizes = [math.prod(level.shape) for level in self.levels]
         self._starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-        self._columns = np.array([grid.columns for grid in self.levels], np.int64)
+        self._columns = np.array([level.columns for level in self.levels], np.int64)
         self._counts = np.zeros(sum(sizes), np.uint32)
         self._sums = np.zeros(sum(sizes) if weighted else 0, np.float32)
-        self.tally = Tally()
 
     @property
     def nbytes(self) -> int:
@@ -74,8 +62,8 @@ class CountPyramid:
         x_nm: npt.NDArray[np.floating],
         y_nm: npt.NDArray[np.floating],
         values: npt.NDArray[np.floating] | None = None,
-    ) -> Tally:
-        """Count rows at every level.
+    ) -> None:
+        """Count rows at every level; one outside the field, or without a position, at none.
 
         Parameters
         ----------
@@ -90,14 +78,12 @@ class CountPyramid:
         weights = np.zeros(0, np.float32) if values is None else np.ascontiguousarray(values, np.float32)
         base = self.levels[0]
         where = base.rows, base.left_nm, base.top_nm, base.bin_nm
-        tally = Tally(*_count(self._counts, self._sums, self._starts, self._columns, x, y, weights, *where))
-        self.tally += tally
-        return tally
+        _count(self._counts, self._sums, self._starts, self._columns, x, y, weights, *where)
 
     def level_for(self, nm_per_px: float) -> int:
         """Return the finest level whose pixels are not smaller than `nm_per_px`; the coarsest level where none is."""
-        for number, grid in enumerate(self.levels):
-            if grid.bin_nm >= nm_per_px * (1 - 1e-9):
+        for number, level in enumerate(self.levels):
+            if level.bin_nm >= nm_per_px * (1 - 1e-9):
                 return number
         return len(self.levels) - 1
 
@@ -110,26 +96,18 @@ class CountPyramid:
             Counts, shape (rows, columns), float32, a copy; the mean value at each (NaN where empty), None where
             the pyramid is not weighted; and where these pixels lie.
         """
-        grid = self.levels[level]
-        top, bottom = _span(window.top_nm - grid.top_nm, window.height_nm, grid.bin_nm, grid.rows)
-        left, right = _span(window.left_nm - grid.left_nm, window.width_nm, grid.bin_nm, grid.columns)
+        whole = self.levels[level]
+        top, bottom = _span(window.top_nm - whole.top_nm, window.height_nm, whole.bin_nm, whole.rows)
+        left, right = _span(window.left_nm - whole.left_nm, window.width_nm, whole.bin_nm, whole.columns)
         start, stop = self._starts[level], self._starts[level + 1]
-        counts = self._counts[start:stop].reshape(grid.shape)[top:bottom, left:right].astype(np.float32)
+        counts = self._counts[start:stop].reshape(whole.shape)[top:bottom, left:right].astype(np.float32)
         means: Picture | None = None
         if len(self._sums):
-            sums = self._sums[start:stop].reshape(grid.shape)[top:bottom, left:right]
+            sums = self._sums[start:stop].reshape(whole.shape)[top:bottom, left:right]
             means = np.full(counts.shape, np.nan, np.float32)
             np.divide(sums, counts, out=means, where=counts > 0)
-        left_nm, top_nm = grid.left_nm + left * grid.bin_nm, grid.top_nm + top * grid.bin_nm
-        return counts, means, Grid(bottom - top, right - left, grid.bin_nm, left_nm, top_nm)
-
-
-def _pixels(width_nm: float, height_nm: float, bin_nm: float) -> int:
-    return _bins(width_nm, bin_nm) * _bins(height_nm, bin_nm)
-
-
-def _bins(length_nm: float, bin_nm: float) -> int:
-    return math.ceil(round(length_nm / bin_nm, 6)) or 1  # rounded: 3 × 0.1 / 0.1 is a hair above 3
+        left_nm, top_nm = whole.left_nm + left * whole.bin_nm, whole.top_nm + top * whole.bin_nm
+        return counts, means, Grid(bottom - top, right - left, whole.bin_nm, left_nm, top_nm)
 
 
 def _span(offset_nm: float, length_nm: float, bin_nm: float, bins: int) -> tuple[int, int]:
@@ -152,8 +130,7 @@ def _count(
     left_nm: float,
     top_nm: float,
     bin_nm: float,
-) -> tuple[int, int, int]:
-    inside = outside = unusable = 0
+) -> None:
     for i in range(x_nm.size):
         # Compared as floats: a far-off or NaN position has no integer, and a negative index would wrap.
         column = np.floor((x_nm[i] - left_nm) / bin_nm)
@@ -165,9 +142,3 @@ def _count(
                 counts[at] += np.uint32(1)
                 if values.size:
                     sums[at] += values[i]
-            inside += 1
-        elif np.isfinite(column) and np.isfinite(row):
-            outside += 1
-        else:
-            unusable += 1
-    return inside, outside, unusable

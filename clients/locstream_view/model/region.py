@@ -15,8 +15,6 @@ class RegionNumbers(NamedTuple):
 
     Parameters
     ----------
-    window
-        The rectangle.
     localizations
         Rows in it.
     per_um2
@@ -27,7 +25,6 @@ class RegionNumbers(NamedTuple):
         Of the rows; -1 where there is none.
     """
 
-    window: Window
     localizations: int
     per_um2: float
     photons: float
@@ -45,7 +42,6 @@ def region_numbers(rows: Localizations, window: Window) -> RegionNumbers:
         return float(np.median(quantity(rows, name))) if len(rows) else float("nan")
 
     return RegionNumbers(
-        window=window,
         localizations=len(rows),
         per_um2=len(rows) / window.area_um2 if window.area_um2 else 0.0,
         photons=median("photons"),

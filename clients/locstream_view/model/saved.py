@@ -122,7 +122,9 @@ def read_settings(path: Path) -> ViewSettings:
     try:
         return ViewSettings.model_validate_json(path.read_text())
     except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
+        raise ConfigError(
+            f"the saved view {path} cannot be read: {error.strerror}", todo="name a file that ends in _view.json"
+        ) from error
     except (ValidationError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not a saved view: {error}", todo="name a file that ends in _view.json") from error
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import tifffile
 
-import locstream
 from locstream.bundle.whole_file import refuse_existing, whole_file
 from locstream.errors import LocstreamError
+from locstream.rendering.ome import plane_metadata
 from locstream.stacks.source import Image
 
 
@@ -34,16 +34,7 @@ def save_frame(path: Path, image: Image, number: int, pixel_size_nm: float, name
         The file exists, or the disk refuses.
     """
     refuse_existing(path)
-    size_um = round(pixel_size_nm / 1000, 9)
-    metadata = {
-        "axes": "YX",
-        "Name": f"{name}, frame {number}",
-        "PhysicalSizeX": size_um,
-        "PhysicalSizeXUnit": "µm",
-        "PhysicalSizeY": size_um,
-        "PhysicalSizeYUnit": "µm",
-        "Creator": f"locstream {locstream.__version__}",
-    }
+    metadata = plane_metadata(f"{name}, frame {number}", pixel_size_nm)
     try:
         with whole_file(path) as part, tifffile.TiffWriter(part, ome=True) as tiff:
             tiff.write(image, photometric="minisblack", metadata=metadata)

@@ -12,6 +12,7 @@ from pathlib import Path
 from PySide6.QtCore import QMessageLogContext, QTimer, QtMsgType, qInstallMessageHandler
 from PySide6.QtWidgets import QApplication
 
+from locstream.errors import LocstreamError
 from locstream_view.following.follower import Follower
 from locstream_view.following.frame_watch import FrameWatch
 from locstream_view.following.target import Target
@@ -52,8 +53,8 @@ class Options:
     keep_rows: int
 
 
-def show(target: Target, options: Options, trial: Trial | None = None) -> int:
-    """Show a window until it is closed; return the exit status.
+def show(target: Target, options: Options, trial: Trial | None = None) -> None:
+    """Show a window until it is closed.
 
     Parameters
     ----------
@@ -65,7 +66,8 @@ def show(target: Target, options: Options, trial: Trial | None = None) -> int:
     Raises
     ------
     LocstreamError
-        The saved view cannot be read, or the OpenGL that was asked for does not work.
+        The saved view cannot be read, the OpenGL that was asked for does not work, or the window's picture cannot be
+        written.
     """
     remembered = Remembered() if options.screenshot is None else None  # a picture depends on nothing before it
     settings = remembered.settings if remembered is not None else ViewSettings()
@@ -106,8 +108,10 @@ def show(target: Target, options: Options, trial: Trial | None = None) -> int:
         QTimer.singleShot(round(1000 * options.after_s), window, shoot)
     application.exec()
     if failed:
-        print(f"locstream view: {failed[0]} cannot be written", file=sys.stderr)
-    return 1 if failed else 0
+        raise LocstreamError(
+            f"the picture of the window cannot be written to {failed[0]}",
+            todo="name a file that ends in .png, in a folder that exists and where you may write",
+        )
 
 
 def _log_qt(kind: QtMsgType, context: QMessageLogContext, message: str) -> None:

@@ -10,6 +10,7 @@ from locstream.rendering.grid import Grid
 from locstream_view.model.model import ViewModel
 from locstream_view.model.settings import ViewSettings, Window
 from locstream_view.model.shown import brightest_per_um2, coloured
+from locstream_view.window.image import image_of
 
 SIDE = 212
 """Edge of the square it fits in, px of the screen."""
@@ -22,7 +23,7 @@ class CloseUp(QWidget):
         super().__init__()
         self._picture: tuple[QImage, QRectF] | None = None
         self.setFixedSize(SIDE, SIDE)
-        self.setToolTip("the region, enlarged; contrast is that of the region alone")
+        self.setToolTip("the region, enlarged; its contrast is its own, unless it is locked")
 
     @property
     def image(self) -> QImage | None:
@@ -35,9 +36,7 @@ class CloseUp(QWidget):
         if model is not None and window is not None and min(window.width_nm, window.height_nm) > 0:
             nm_per_px = max(window.width_nm, window.height_nm) / (SIDE * self.devicePixelRatioF())
             drawn = model.draw(window, nm_per_px, settings)
-            rgb = coloured(drawn, settings, brightest_per_um2(drawn, settings))
-            rows, columns = drawn.image.shape
-            image = QImage(rgb.data, columns, rows, 3 * columns, QImage.Format.Format_RGB888).copy()
+            image = image_of(coloured(drawn, settings, brightest_per_um2(drawn, settings)))
             self._picture = image, _part(drawn.grid, window)
         self.update()
 

@@ -13,6 +13,8 @@ COLORMAPS = ("hot", "magma", "viridis", "gray", "cyan", "magenta")
 SAFE = "magma, viridis and gray are even and safe for colour-blind eyes"
 SURE_MS = 3_000
 NUMBER_PX = 76
+START = "have the service (locstream serve) begin an acquisition"
+STOP = "stop the camera; what was taken is still fitted (asks twice)"
 SNAP = "save the camera frame in view, as the camera gave it: 16-bit OME-TIFF beside the run (S)"
 
 
@@ -43,8 +45,8 @@ class Controls(QToolBar):
         self.setMovable(False)
         self.settings = ViewSettings()
         self._showing = False
-        self.start = self._button("Start", "have the service of this computer begin an acquisition", self.started)
-        self.stop = self._button("Stop", "stop the camera; what was taken is still fitted (asks twice)")
+        self.start = self._button("Start", START, self.started)
+        self.stop = self._button("Stop", STOP)
         self.stop.clicked.connect(self._stop_clicked)
         self.snap = self._button("Snap", SNAP, self.snapped)
         self.addSeparator()
@@ -170,8 +172,8 @@ class Controls(QToolBar):
     def permit(self, *, start: str, stop: str, snap: str) -> None:
         """Enable start, stop and snap, or say in their tooltips why not."""
         for button, why, tip in (
-            (self.start, start, "have the service of this computer begin an acquisition"),
-            (self.stop, stop, "stop the camera; what was taken is still fitted (asks twice)"),
+            (self.start, start, START),
+            (self.stop, stop, STOP),
             (self.snap, snap, SNAP),
         ):
             button.setEnabled(not why)

@@ -36,10 +36,14 @@ class Trial:
         try:
             said, _ = self._process.communicate(timeout=patience_s)
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.communicate()
+            self.close()
             return ""
         return said.strip() if self._process.returncode == 0 else ""
+
+    def close(self) -> None:
+        """End it, whether it was asked or not. Safe to call twice."""
+        with self._process:
+            self._process.kill()
 
 
 def way_to_the_screen(choice: Choice, trial: Trial | None = None) -> Way:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 from PySide6.QtCore import QPointF, QRectF, Qt
-from PySide6.QtGui import QColor, QFont, QImage, QPainter, QPaintEvent, QPen
+from PySide6.QtGui import QColor, QFont, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QWidget
 
 from locstream.rendering.scale_bar import bar_length_nm, length_label
 from locstream_view.model.navigation import Navigation
 from locstream_view.model.settings import Window
 from locstream_view.model.shown import Legend
+from locstream_view.window.image import image_of
 from locstream_view.window.style import FAINT, SKY, TEXT
 
 MARGIN = 16
@@ -30,8 +31,6 @@ class Overlay(QWidget):
         A rectangle in the sample.
     legend
         What the colours say.
-    label
-        How the picture is drawn, in a few words.
     empty
         Heading and lines for a screen without a picture.
     """
@@ -41,9 +40,7 @@ class Overlay(QWidget):
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self.where: Navigation | None = None
         self.region: Window | None = None
-        self.region_label = ""
         self.legend: Legend | None = None
-        self.label = ""
         self.empty: tuple[str, ...] = ()
 
     def paintEvent(self, event: QPaintEvent) -> None:
@@ -101,12 +98,11 @@ class Overlay(QWidget):
         _text(painter, right - length / 2 - width / 2 - 4, bottom - 12, label, 14, QColor("white"))
 
     def _draw_legend(self, painter: QPainter, legend: Legend) -> None:
-        ramp = np.ascontiguousarray(np.broadcast_to(legend.colours, (2, 256, 3)))
-        image = QImage(ramp.data, 256, 2, 768, QImage.Format.Format_RGB888)
+        ramp = image_of(np.broadcast_to(legend.colours, (2, 256, 3)))
         left, bottom = MARGIN, self.height() - MARGIN
         painter.fillRect(QRectF(left - 8, bottom - 50, RAMP + 16, 58), SHADE)
         _text(painter, left, bottom - 36, legend.title, 12, TEXT)
-        painter.drawImage(QRectF(left, bottom - 28, RAMP, 10), image)
+        painter.drawImage(QRectF(left, bottom - 28, RAMP, 10), ramp)
         painter.setPen(QPen(QColor(150, 150, 150), 1))
         painter.setBrush(Qt.BrushStyle.NoBrush)
         painter.drawRect(QRectF(left, bottom - 28, RAMP, 10))

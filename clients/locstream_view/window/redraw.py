@@ -20,14 +20,11 @@ class Redraw:
     ----------
     drawn, brightest
         What is on the screen; None before the first picture.
-    busy_ms
-        What the last picture took.
     """
 
     def __init__(self, canvas: Canvas) -> None:
         self.drawn: Drawn | None = None
         self.brightest = 1.0
-        self.busy_ms = 0.0
         self._canvas = canvas
         self._wanted = True
         self._state: tuple[object, ...] = ()
@@ -54,7 +51,6 @@ class Redraw:
         self._canvas.set_picture(coloured(drawn, settings, self.brightest), drawn.grid)
         self._canvas.overlay.legend = legend(drawn, settings, self.brightest)
         self._canvas.overlay.update()
-        self.busy_ms = 1000 * (time.monotonic() - now)
         return True
 
     @property

@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QImage
 
@@ -19,14 +18,13 @@ from locstream_view.model.saved import picture, save_view
 from locstream_view.model.saved_frame import save_frame
 from locstream_view.model.settings import ViewSettings
 from locstream_view.model.shown import Drawn
+from locstream_view.window.image import image_of
 
 
 def copied(model: ViewModel, drawn: Drawn, settings: ViewSettings, brightest: float, name: str) -> QImage:
     """Return what is seen as it is saved, with scale bar and legend, for the clipboard."""
     rgb, _ = picture(drawn, settings, brightest, model.counted.shown, name)
-    rgb = np.ascontiguousarray(rgb)  # the QImage only points at it, its copy does not
-    rows, columns = rgb.shape[:2]
-    return QImage(rgb.data, columns, rows, 3 * columns, QImage.Format.Format_RGB888).copy()
+    return image_of(rgb)
 
 
 class Saving(QObject):

@@ -8,15 +8,11 @@ from collections.abc import Callable
 from PySide6.QtCore import QObject, Signal
 
 from locstream.errors import LocstreamError
-from locstream.stream.client import Client
-from locstream.stream.keys import ClientKeys
-from locstream.stream.link import Endpoints
-from locstream.stream.runtime import running
+from locstream.stream.control import ask
+from locstream.stream.endpoints import Endpoints
 from locstream_view.following.numbers import Number
 from locstream_view.following.seen import Seen
-from locstream_view.following.target import SERVICE, FileTarget, Target, endpoints_of
-
-ANSWER_TIMEOUT_S = 5.0
+from locstream_view.following.target import SERVICE, FileTarget, LiveTarget, Target
 
 
 class Steering(QObject):
@@ -36,22 +32,24 @@ class Steering(QObject):
 
     def start(self) -> None:
         """Have the service begin an acquisition."""
-        self._ask("start", lambda: _service(self._target), Client.start)
+        self._ask("start", lambda: _service(self._target))
 
     def stop(self, seen: Seen) -> None:
         """Stop the camera of the acquisition that is followed."""
-        self._ask("stop", lambda: seen.endpoints, Client.stop)
+        self._ask("stop", lambda: seen.endpoints)
 
-    def _ask(self, verb: str, where: Callable[[], Endpoints | None], order: Callable[[Client], str]) -> None:
-        keys = _keys(self._target)
+    def _ask(self, verb: str, where: Callable[[], Endpoints | None]) -> None:
+        keys = None if isinstance(self._target, FileTarget) else self._target.keys
 
         def work() -> None:
             try:
                 endpoints = where()
                 if endpoints is None or endpoints.control is None:
-                    raise LocstreamError(f"there is nobody here to be asked to {verb}")
-                with Client(endpoints, start=None, keys=keys, timeout_s=ANSWER_TIMEOUT_S) as client:
-                    self.answered.emit(order(client), True)
+                    raise LocstreamError(
+                        f"there is nobody here to be asked to {verb}",
+                        todo=f"ask on the computer that acquires: `locstream {verb}`",
+                    )
+                self.answered.emit(ask(endpoints.control, verb, keys=keys).message, True)
             except LocstreamError as error:
                 self.answered.emit(str(error), False)
 
@@ -63,7 +61,7 @@ def may_stop(seen: Seen) -> str:
     if seen.phase != "following":
         return "no acquisition is running"
     if seen.endpoints is None or seen.endpoints.control is None:
-        return "this acquisition is stopped on its own computer: no control endpoint was given (--control)"
+        return "this acquisition is stopped on its own computer: this window was opened without --keys or --control"
     return ""
 
 
@@ -73,8 +71,14 @@ def may_start(seen: Seen, target: Target) -> str:
         return "an acquisition is running"
     if isinstance(target, FileTarget):
         return "a file is shown"
-    if _service(target) is None:
-        return "nobody to be asked: no service runs here (locstream serve CONFIG.toml), and --control was not given"
+    try:
+        service = _service(target)
+    except LocstreamError as error:
+        return error.what
+    if service is None:
+        return "no service runs on this computer to be asked for one (locstream serve CONFIG.toml)"
+    if service.control is None:
+        return "acquisitions are started on their own computer: this window was opened without --keys or --control"
     return ""
 
 
@@ -93,13 +97,8 @@ def control(seen: Seen, target: Target) -> Number:
 
 
 def _service(target: Target) -> Endpoints | None:
-    """Return where acquisitions are begun: of the target where it was given so, else on this computer."""
+    """Return where acquisitions are begun: at the address that is followed, else by the service of this computer."""
     if isinstance(target, FileTarget):
         return None
-    if target.endpoint:
-        return Endpoints(target.endpoint, target.control) if target.control is not None else None
-    return next((endpoints_of(c) for c in running() if c.name == SERVICE), None)
-
-
-def _keys(target: Target) -> ClientKeys | None:
-    return None if isinstance(target, FileTarget) else target.keys
+    found = target.look() if target.endpoint else LiveTarget(SERVICE).look()
+    return None if found is None else found.endpoints

@@ -13,14 +13,13 @@ FAINT = QColor("#9aa0a6")
 SKY = QColor("#56b4e9")
 ORANGE = QColor("#e69f00")
 VERMILLION = QColor("#d55e00")
-GREEN = QColor("#2bb592")
 
 SHEET = """
 QWidget { color: #e6e6e6; font-size: 12px; }
 QMainWindow, #side, #filters { background: #17191c; }
 QToolBar { background: #1f2226; border: 0; padding: 3px 4px; spacing: 4px; }
 QToolTip { color: #111; background: #f5f1c8; border: 1px solid #888; }
-QLabel#faint, QLabel[faint="true"] { color: #9aa0a6; }
+QLabel[faint="true"] { color: #9aa0a6; }
 QLabel[heading="true"] { color: #9aa0a6; font-size: 11px; font-weight: bold; }
 QDoubleSpinBox { background: #2a2e33; }
 QPushButton, QToolButton, QComboBox, QLineEdit {

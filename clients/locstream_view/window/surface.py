@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Protocol
 
-import numpy as np
 from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QImage, QPainter, QPaintEvent
 from PySide6.QtWidgets import QWidget
@@ -12,6 +11,7 @@ from PySide6.QtWidgets import QWidget
 from locstream.rendering.colour import Rgb
 from locstream.rendering.grid import Grid
 from locstream_view.model.navigation import Navigation
+from locstream_view.window.image import image_of
 
 
 class Surface(Protocol):
@@ -40,9 +40,7 @@ class RasterSurface(QWidget):
 
     def set_picture(self, rgb: Rgb, grid: Grid) -> None:
         """Show another picture."""
-        self._pixels = np.ascontiguousarray(rgb)  # the QImage only points at it
-        rows, columns = rgb.shape[:2]
-        self._image = QImage(self._pixels.data, columns, rows, 3 * columns, QImage.Format.Format_RGB888)
+        self._image = image_of(rgb)
         self._grid = grid
         self.update()
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from PySide6.QtCore import Qt, QTimer
-from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut
+from PySide6.QtGui import QCloseEvent
 from PySide6.QtWidgets import QApplication, QFileDialog, QHBoxLayout, QLabel, QMainWindow, QVBoxLayout, QWidget
 
 from locstream.rendering.scale_bar import length_label
@@ -26,7 +25,7 @@ from locstream_view.window.filters_panel import FiltersPanel
 from locstream_view.window.redraw import Redraw
 from locstream_view.window.remembered import Remembered
 from locstream_view.window.saving import Saving, copied
-from locstream_view.window.shortcuts import show_help
+from locstream_view.window.shortcuts import connect_keys, show_help
 from locstream_view.window.side import Side
 from locstream_view.window.steering import Steering, control, may_start, may_stop
 from locstream_view.window.strip import Strip
@@ -127,32 +126,7 @@ class ViewWindow(QMainWindow):
         self.side.under.clicked.connect(lambda held: self._set(under="camera" if held else "nothing"))
         self.canvas.pointed.connect(self._point)
         self.canvas.framed.connect(self._show_region)
-        step = 0.15
-        keys: dict[str, Callable[[], object]] = {
-            "Home": self.canvas.show_whole,
-            "Esc": lambda: self.canvas.frame_region(None),
-            "+": lambda: self.canvas.zoom(1.25),
-            "=": lambda: self.canvas.zoom(1.25),
-            "-": lambda: self.canvas.zoom(0.8),
-            "Left": lambda: self.canvas.pan(-step, 0),
-            "Right": lambda: self.canvas.pan(step, 0),
-            "Up": lambda: self.canvas.pan(0, -step),
-            "Down": lambda: self.canvas.pan(0, step),
-            "M": lambda: self.controls.next_of(self.controls.colormap),
-            "C": lambda: self.controls.next_of(self.controls.colour_by),
-            "G": lambda: self.controls.next_of(self.controls.drawing),
-            "U": self.side.under.click,
-            "L": self.controls.lock.toggle,
-            "F": self.controls.filters.toggle,
-            "Ctrl+0": self.filters.everything.click,
-            "S": self.controls.snap.click,
-            "Ctrl+C": self.copy,
-            "Ctrl+S": self.ask_and_save,
-            "F11": lambda: self.showNormal() if self.isFullScreen() else self.showFullScreen(),
-            "?": self.controls.help.click,
-        }
-        for key, what in keys.items():
-            QShortcut(QKeySequence(key), self, what)
+        connect_keys(self)
 
     def turn(self) -> None:
         """Look at what has been seen; draw and show what has changed."""
