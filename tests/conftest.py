@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from locstream.stream.keys import Keyring
+from own_keys import keyring_for
+
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
@@ -24,6 +27,12 @@ def shared_data() -> Callable[[str], Path]:
         return path
 
     return find
+
+
+@pytest.fixture
+def keyring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Keyring:
+    """Return the keys of this computer, for processes that are started from now on, too; it has a server key."""
+    return keyring_for(monkeypatch, tmp_path / "keys")
 
 
 @pytest.fixture

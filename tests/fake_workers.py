@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable
 
@@ -16,16 +17,22 @@ from locstream.kernel_cache import sources_digest
 from locstream.localizations import empty
 from locstream.stream.keys import ClientKeys, secure_client
 from locstream.stream.wire import pack
+from locstreamd.fit.answers import Settled
 from locstreamd.fit.backlog import Backlog
-from locstreamd.fit.dispatch import Dispatcher, Settled
+from locstreamd.fit.dispatch import Dispatcher
+from locstreamd.fit.task import Task
 from locstreamd.fit.work import TO_WORKER, Done, Join, Ready, ToWorker, Work
+from locstreamd.fit.work_socket import WorkSocket
 from locstreamd.gatehouse import Gatehouse
 from locstreamd.record.frame_index import FrameIndex
 
 CALIBRATION = CameraCalibration(130.0, offset_adu=100.0)
 PATIENCE_S = 60.0
-QUIET_MS = 300
 FRAME_BYTES = 8
+SO_FAR = b"so far"
+"""Sent behind all that the dispatcher has said: what comes before it is that, and nothing is waited for in vain."""
+
+_numbers = itertools.count()
 
 
 def join(**said: object) -> Join:
@@ -34,29 +41,42 @@ def join(**said: object) -> Join:
 
 
 class FakeWorker:
-    """A worker by hand."""
+    """A worker by hand, at a connection of its own."""
 
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str, keys: ClientKeys | None = None) -> None:
-        self.socket = context.socket(zmq.DEALER)
+    def __init__(self, work: WorkSocket, endpoint: str, keys: ClientKeys | None = None) -> None:
+        self._post = work.post
+        self._identity = b"worker %d" % next(_numbers)
+        self.socket = work.socket.context.socket(zmq.DEALER)
         self.socket.linger = 0
         self.socket.reconnect_ivl = -1
+        self.socket.setsockopt(zmq.IDENTITY, self._identity)
         if keys is not None:
             secure_client(self.socket, keys)
         self.socket.connect(endpoint)
 
+    def say(self, *parts: bytes | memoryview) -> None:
+        """Send a message."""
+        self.socket.send_multipart(parts)
+
     def join(self, credits_: int, most: int = 0, **said: object) -> None:
         """Introduce itself, and be ready at once."""
-        self.socket.send_multipart(pack(join(**said)))
-        self.socket.send_multipart(pack(Ready(credits=credits_, most=most, calibration=CALIBRATION.digest())))
+        self.say(*pack(join(**said)))
+        self.say(*pack(Ready(credits=credits_, most=most, calibration=CALIBRATION.digest())))
 
     def hear(self) -> list[ToWorker]:
-        """Return what has come, once nothing more does."""
+        """Return what the dispatcher has said so far; nothing where it has not heard of this connection."""
         heard: list[ToWorker] = []
-        while self.socket.poll(QUIET_MS):
-            message, buffers = TO_WORKER.unpack(list(self.socket.recv_multipart()))
+        if not self._post(self._identity, [SO_FAR]):
+            return heard
+        while (parts := self._received()) != [SO_FAR]:
+            message, buffers = TO_WORKER.unpack(parts)
             assert not isinstance(message, Work) or [len(b) for b in buffers] == [FRAME_BYTES]
             heard.append(message)
         return heard
+
+    def _received(self) -> list[bytes]:
+        assert self.socket.poll(1_000 * PATIENCE_S), "the connection is lost"
+        return list(self.socket.recv_multipart())
 
     def take(self) -> list[int]:
         """Return the indices of the frames that have come."""
@@ -66,7 +86,7 @@ class FakeWorker:
         """Send the result of a frame; frames are numbered by tens."""
         table = empty(rows)
         table["frame"] = 10 * index if number is None else number
-        self.socket.send_multipart(pack(Done(index=index, rows=rows, fit_ms=0.1), table.tobytes()))
+        self.say(*pack(Done(index=index, rows=rows, fit_ms=0.1), table.tobytes()))
 
 
 class Bench:
@@ -78,8 +98,12 @@ class Bench:
         Where workers connect.
     frames
         How many wait.
-    timeout_s, astigmatism, listen
-        As of `Dispatcher`; where it listens on the network, it asks for keys.
+    timeout_s
+        As of `Dispatcher`.
+    astigmatism
+        As of `Task`.
+    listen
+        As of `WorkSocket`; there it asks for keys.
     """
 
     def __init__(
@@ -90,35 +114,32 @@ class Bench:
         astigmatism: AstigmatismCalibration | None = None,
         listen: str = "",
     ) -> None:
-        self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self.gatehouse = Gatehouse(self.context)
-        self.endpoint = endpoint
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self.gatehouse = Gatehouse(self._context)
         self.found: list[Settled] = []
         index = FrameIndex()
         backlog = Backlog(10**9)
         for i in range(frames):
             index.add(10 * i, 0.0)
             backlog.push(np.full((2, 2), i, np.uint16))
-        self.dispatcher = Dispatcher(
-            endpoint,
-            self.context,
-            backlog,
-            index,
-            CALIBRATION,
-            2,
-            2,
-            FitOptions(),
-            timeout_s,
-            astigmatism,
-            self.gatehouse,
-            listen,
-        )
-        self.workers: list[FakeWorker] = []
+        work = WorkSocket(self._context, endpoint, self.gatehouse, listen)
+        task = Task(CALIBRATION, 2, 2, FitOptions(), astigmatism)
+        self.dispatcher = Dispatcher(work, backlog, index, task, timeout_s)
+        self._work = work
+        self._endpoint = endpoint
+        self._workers: list[FakeWorker] = []
+        self._news: list[tuple[str, str]] = []
 
-    def worker(self) -> FakeWorker:
+    @property
+    def news(self) -> list[tuple[str, str]]:
+        """What has happened to workers, kind and sentence."""
+        self._news += self.dispatcher.crew.take_news()
+        return self._news
+
+    def worker(self, endpoint: str = "", keys: ClientKeys | None = None) -> FakeWorker:
         """Return somebody who has connected and said nothing."""
-        self.workers.append(FakeWorker(self.context, self.endpoint))
-        return self.workers[-1]
+        self._workers.append(FakeWorker(self._work, endpoint or self._endpoint, keys))
+        return self._workers[-1]
 
     def join(self, pid: int | None, credits_: int = 2, lanes: int = 8, instance: str = "", most: int = 0) -> FakeWorker:
         """Return a worker that is ready."""
@@ -130,13 +151,13 @@ class Bench:
     @property
     def joined(self) -> int:
         """How many workers have become ready so far."""
-        return [kind for kind, _ in self.dispatcher.news].count("WorkerJoined")
+        return [kind for kind, _ in self.news].count("WorkerJoined")
 
     def until(self, condition: Callable[[], bool]) -> None:
         """Have the dispatcher work until something is so; what became of frames meanwhile is in `found`."""
         deadline = time.monotonic() + PATIENCE_S
         while not condition():
-            assert time.monotonic() < deadline, self.dispatcher.news
+            assert time.monotonic() < deadline, self.news
             self.dispatcher.socket.poll(10)
             self.found += self.dispatcher.receive()
             self.gatehouse.tend()
@@ -150,7 +171,7 @@ class Bench:
     def close(self) -> None:
         """Close everything."""
         self.dispatcher.close()
-        for worker in self.workers:
+        for worker in self._workers:
             worker.socket.close()
         self.gatehouse.close()
-        self.context.term()
+        self._context.term()

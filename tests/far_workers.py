@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -19,9 +19,7 @@ from locstream.stream.control import ask
 from locstream.stream.digest import RowsDigest, file_digest
 from locstreamd.record.sample import SimulationOptions
 from spawned_run import LOCSTREAM, SpawnedRun
-
-PATIENCE_S = 180.0
-"""A worker may have to compile its kernels first."""
+from waiting import PATIENCE_S, until
 
 
 class Node:
@@ -122,14 +120,6 @@ class Follower:
         self._process.kill()
         self._process.wait()
         self._out.close()
-
-
-def until(condition: Callable[[], bool], what: Callable[[], str]) -> None:
-    """Wait for something that must come."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, what()
-        time.sleep(0.05)
 
 
 def worker_events(run: SpawnedRun) -> list[tuple[str, str]]:

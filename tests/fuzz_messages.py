@@ -19,7 +19,8 @@ import msgspec
 
 with atheris.instrument_imports(include=["locstream.stream", "locstreamd", "message_reading"]):
     from locstream.errors import MessageError
-    from locstream.stream.joining import Event, Joining, Rows
+    from locstream.stream.events import Event, Rows
+    from locstream.stream.joining import Joining
     from locstream.stream.messages import HISTORY_REPLIES, STREAM, Chunk
     from message_reading import read, valid_messages
 

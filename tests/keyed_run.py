@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
-import os
 import random
 import socket
 from pathlib import Path
 
-import pytest
-
-from locstream.stream.client import Client, connect, port_after
-from locstream.stream.keys import ClientKeys, Keyring, Role, read_client_keys
+from locstream.stream.client import Client, connect
+from locstream.stream.endpoints import port_after
+from locstream.stream.keys import ClientKeys, Keyring, Role
+from own_keys import keys_of
 from spawned_run import SpawnedRun
 
 PORTS = range(20_000, 30_000)
 """Below those that the kernel gives away by itself."""
+SETTINGS = """
+[simulation]
+width = 64
+height = 64
+frames = 1_000_000
+exposure_ms = 20.0
+emitters_per_frame = 10
+[workers]
+count = 1
+"""
+"""Goes on until somebody stops it."""
 
 
 def free_ports(count: int) -> int:
     """Return a port that is free on loopback, with those after it."""
-    chance = random.Random(os.getpid() + id(object()))
+    chance = random.Random()
     while True:
         first = chance.randrange(PORTS.start, PORTS.stop)
         try:
@@ -31,36 +41,24 @@ def free_ports(count: int) -> int:
         return first
 
 
-def keyring_for(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Keyring:
-    """Return the keys of this computer, for processes that are started from now on, too; it has a server key."""
-    monkeypatch.setenv("LOCSTREAM_KEYS_DIR", str(folder))
-    keyring = Keyring()
-    keyring.server()
-    return keyring
-
-
 class KeyedRun(SpawnedRun):
-    """A run that asks for keys.
+    """A run of `SETTINGS` that asks for keys.
 
     Parameters
     ----------
     folder
         An empty folder for everything.
     keyring
-        From `keyring_for`.
-    settings
-        The configuration, TOML, without ``[acquisition]`` and ``[stream]``.
+        With a server key; see `own_keys`.
     listen
         The setting ``stream.listen`` and what goes with it.
     """
 
-    def __init__(
-        self, folder: Path, keyring: Keyring, settings: str, listen: str = '"tcp://127.0.0.1:{port}"\nkeys = true'
-    ) -> None:
+    def __init__(self, folder: Path, keyring: Keyring, listen: str = '"tcp://127.0.0.1:{port}"\nkeys = true') -> None:
         self.keyring = keyring
         port = free_ports(3)
         self.stream = f"tcp://127.0.0.1:{port}"
-        super().__init__(folder, f"{settings}\n[stream]\nlisten = {listen.format(port=port)}\n")
+        super().__init__(folder, f"{SETTINGS}\n[stream]\nlisten = {listen.format(port=port)}\n")
 
     @property
     def history(self) -> str:
@@ -74,7 +72,7 @@ class KeyedRun(SpawnedRun):
 
     def keys(self, name: str, role: Role = Role.VIEW) -> ClientKeys:
         """Make keys for somebody and admit them."""
-        return read_client_keys(self.keyring.create_client(name, role))
+        return keys_of(self.keyring, name, role)
 
     def client(self, keys: ClientKeys | None, start: int | None = 0, timeout_s: float | None = 60.0) -> Client:
         """Connect as somebody on another computer would: with the address of the stream and keys."""

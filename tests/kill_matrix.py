@@ -14,7 +14,6 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,11 +21,13 @@ import numpy as np
 import psutil
 import tifffile
 
+from child_processes import PUBLISHER, RECORDER, WORKER, children
 from locstream.bundle.files import RunFiles
 from locstream.errors import LocstreamError
 from locstream.formats.picasso import PicassoRows
 from locstream.results.reader import ResultsReader
 from locstream.stacks.live_frames import read_pages_info
+from waiting import until
 
 FRAMES, SIZE, FPS = 240, 64, 200
 WORKER_KILLS = 2
@@ -38,11 +39,7 @@ PUBLISHER_KILLS = 2
 SECONDS = 120.0
 
 LOCSTREAM = str(Path(sys.executable).parent / "locstream")
-MODULES = {
-    "worker": "locstreamd.fit.worker",
-    "recorder": "locstreamd.record.recorder",
-    "publisher": "locstreamd.view.publisher_process",
-}
+MODULES = {"worker": WORKER, "recorder": RECORDER, "publisher": PUBLISHER}
 CHECKS = (
     "committed rows lost",
     "rows that differ",
@@ -164,7 +161,7 @@ class KillMatrix:
     def _at_the_end(self, daemon: int, out: Path) -> None:
         """Let the last frames be committed: the files are about to be finished, or just being."""
         self._kill_helpers(daemon, out)
-        _wait(lambda: _committed(self._files(out)) >= FRAMES or not _lives(daemon))
+        until(lambda: _committed(self._files(out)) >= FRAMES or not _lives(daemon))
         time.sleep(self._chance.uniform(0, 0.8))
 
     def _demo(self, out: Path) -> subprocess.Popen[bytes]:
@@ -188,12 +185,11 @@ class KillMatrix:
         victims = ["worker"] * WORKER_KILLS + ["recorder"] * self._chance.randint(1, RECORDER_KILLS)
         victims += ["publisher"] * self._chance.randint(1, PUBLISHER_KILLS)
         self._chance.shuffle(victims)
-        _wait(lambda: _committed(self._files(out)) > 0 or not _lives(daemon))
+        until(lambda: _committed(self._files(out)) > 0 or not _lives(daemon))
         for victim in victims:
             time.sleep(self._chance.uniform(0, 0.25))
             with contextlib.suppress(psutil.NoSuchProcess):
-                processes = [c for c in psutil.Process(daemon).children() if _is(c, MODULES[victim])]
-                if processes:
+                if processes := children(MODULES[victim], daemon):
                     self._chance.choice(processes).kill()
                     self.tally.kills[victim] += 1
 
@@ -254,22 +250,9 @@ class KillMatrix:
         self.tally.found[check] += int(failed)
 
 
-def _wait(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def _lives(pid: int) -> bool:
     with contextlib.suppress(psutil.NoSuchProcess):
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    return False
-
-
-def _is(process: psutil.Process, module: str) -> bool:
-    with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
-        return module in process.cmdline()
     return False
 
 

@@ -201,6 +201,7 @@ def overload(folder: Path, seconds: float, *, times: float = 3.0, size: int = 12
     began = time.monotonic()
     with SpawnedRun(hurried, settings + SLOW_FIT + ONE_WORKER) as run:
         run.wait_for_frames(1)
+        # a short run may be over before: the growth then counts from sooner on, and there is more of it
         memory = MemoryWatch(run.process.pid, min(SETTLED_AFTER_S, seconds / 2))
         most_waiting = _most_waiting(run, memory)
         summary = run.finish()

@@ -23,8 +23,9 @@ from locstream.stream.messages import (
     rows_from,
 )
 from locstream.stream.wire import PROTOCOL, Buffer, Dialect
-from locstreamd.fit.work import FROM_WORKER, TO_WORKER, Setup, astigmatism_from, calibration_from
-from locstreamd.view.publisher_process import ORDERS, REPORTS
+from locstreamd.fit.task import task_from
+from locstreamd.fit.work import FROM_WORKER, TO_WORKER, Setup
+from locstreamd.view.link import ORDERS, REPORTS
 from stream_vectors import PATH
 
 DIALECTS: dict[str, Dialect[Any]] = {
@@ -62,8 +63,7 @@ def _use(message: Any, buffers: list[Buffer]) -> None:
         case Batch():
             rows_from(message, buffers)
         case Setup():
-            astigmatism_from(message)
-            calibration_from(message, buffers)
+            task_from(message, buffers)
 
 
 def valid_messages() -> list[list[bytes]]:
@@ -93,7 +93,7 @@ def _example(info: Any, whole: bool) -> Any:
         case inspect.BoolType():
             return whole
         case inspect.IntType():
-            return int(whole)
+            return max(int(whole), info.ge or 0)
         case inspect.FloatType():
             return 1.5
         case inspect.StrType():

@@ -18,6 +18,7 @@ from typing import Any, Self
 import msgspec
 import psutil
 
+from child_processes import WORKER, children
 from locstream.bundle.files import RunFiles
 from locstream.errors import LocstreamError
 from locstream.results.reader import ResultsReader
@@ -26,7 +27,6 @@ from locstream.stream.runtime import Connection
 
 LOCSTREAM = str(Path(sys.executable).parent / "locstream")
 MB = 1e6
-WORKER = "locstreamd.fit.worker"
 PATIENCE_S = 120.0
 
 
@@ -103,11 +103,7 @@ class SpawnedRun:
 
     def kill_a_worker(self, chance: random.Random) -> bool:
         """Kill one of its workers; return whether there was one."""
-        workers = []
-        with contextlib.suppress(psutil.NoSuchProcess):
-            for child in psutil.Process(self.process.pid).children():
-                with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
-                    workers += [child] if WORKER in child.cmdline() else []
+        workers = children(WORKER, self.process.pid)
         if workers:
             chance.choice(workers).kill()
         return bool(workers)

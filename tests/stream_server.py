@@ -33,6 +33,15 @@ ANYWHERE = "tcp://127.0.0.1:*"
 TOPICS = {Hello: b"hello", Batch: b"localizations", Status: b"status", End: b"end"}
 
 
+class HistoryAndStatus(HistorySocket):
+    """Gives the status, too, as the one endpoint of a small server may."""
+
+    status: Callable[[Request], Reply]
+
+    def reply(self, request: Request) -> Reply:
+        return self.status(request) if request.verb == "status" else super().reply(request)
+
+
 class Server:
     """Used from one thread.
 
@@ -71,13 +80,8 @@ class Server:
         self.xpub.sndhwm = high_water_mark
         self.xpub.setsockopt(zmq.XPUB_VERBOSER, 1)
         self.xpub.bind(stream)
-        self.router = HistorySocket(
-            self._context,
-            self.history,
-            [control],
-            gatehouse=self.gatehouse,
-            reply_to=self._reply,
-        )
+        self.router = HistoryAndStatus(self._context, self.history, [control], gatehouse=self.gatehouse)
+        self.router.status = self._reply
         if self.gatehouse is not None:
             self.gatehouse.listen(self.xpub, "stream", ANYWHERE)
             self.gatehouse.listen(self.router.socket, "history", ANYWHERE)

@@ -12,6 +12,7 @@ import tifffile
 from omero_wire.fixtures import omero_certificates, omero_python, omero_server, omero_ssl_server
 from omero_wire.probe import Probe
 from omero_wire.stand_in_process import StandIn
+from omero_wire.uploader import Uploader
 
 __all__ = ["omero_certificates", "omero_python", "omero_server", "omero_ssl_server"]
 
@@ -34,6 +35,20 @@ def ada(probe: Probe, omero_server: StandIn) -> Probe:
     """Return the probe, in which "ada" is logged in."""
     probe("login", "ada", omero_server.url, "ada", "secret")
     return probe
+
+
+@pytest.fixture(scope="session")
+def _kept_uploader(omero_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Uploader]:
+    """Start a process for all tests: it takes seconds to load what it needs."""
+    with Uploader(omero_python, tmp_path_factory.mktemp("home")) as uploader:
+        yield uploader
+
+
+@pytest.fixture
+def uploader(_kept_uploader: Uploader) -> Uploader:
+    """Return an uploader that is not logged in."""
+    _kept_uploader.order("logout")
+    return _kept_uploader
 
 
 @pytest.fixture

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from locstream.kernel_cache import cache_home
 from locstream.omero import installation
-from locstream.omero.client_library import OMERO, TAG, cache, is_made
+from locstream.omero.client_library import OMERO, TAG, is_made
 
 STAND_IN = ("tables==3.11.1", "tifffile==2026.3.3")
 """What the stand-in server reads images and keeps tables with."""
 REQUIREMENTS = (OMERO, "ezomero==3.2.3", *STAND_IN)
-ENVIRONMENT = cache() / f"omero-{TAG}"
+ENVIRONMENT = cache_home() / f"omero-{TAG}"
 
 
 def python_of_environment() -> Path | None:

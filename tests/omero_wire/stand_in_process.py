@@ -14,8 +14,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from omero_wire.answering import PATIENCE_S, Answering
+
 HERE = Path(__file__).resolve().parent
-PATIENCE_S = 120
 SYSTEM = {
     *("Experimenter", "ExperimenterGroup", "GroupExperimenterMap", "Session", "Node", "Event", "EventLog"),
     *("Format", "PixelsType", "DimensionOrder", "ChecksumAlgorithm", "JobStatus", "EventType", "RenderingModel"),
@@ -57,8 +58,8 @@ class StandIn:
             command += [f"--{transport}", str(port)]
         if self._certificates is not None:
             command += ["--certificate", str(self._certificates.certificate), "--key", str(self._certificates.key)]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        ready = self._answer()
+        self._process = Answering(command)
+        ready = self._process.answer()
         self.host: str = ready["host"]
         self.ports: dict[str, int] = ready["ports"]
         self.pid: int = ready["pid"]
@@ -73,11 +74,7 @@ class StandIn:
 
     def close(self) -> None:
         """End it."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.close()
-        self._process.wait(PATIENCE_S)
-        self._process.stdout.close()
+        self._process.close()
 
     def restart(self) -> None:
         """Start it again in the same folder, on the same ports: its objects are there, sessions and faults are not."""
@@ -146,20 +143,11 @@ class StandIn:
     @property
     def alive(self) -> bool:
         """Whether it still runs."""
-        return self._process.poll() is None
+        return self._process.alive
 
     def _ask(self, command: str) -> Any:
-        assert self._process.stdin is not None
-        self._process.stdin.write(f"{command}\n")
-        self._process.stdin.flush()
-        return self._answer()
-
-    def _answer(self) -> Any:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"the stand-in server ended with status {self._process.wait(PATIENCE_S)}")
-        return json.loads(line)
+        self._process.tell(command)
+        return self._process.answer()
 
 
 def make_certificates(folder: Path, address: str = "127.0.0.1") -> Certificates:

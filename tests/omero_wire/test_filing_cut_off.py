@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,20 +19,6 @@ SHORT = 53
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return finished(tmp_path_factory.mktemp("omero") / "run", metadata=METADATA, bundle=ALSO).folder
-
-
-@pytest.fixture(scope="module")
-def kept_uploader(omero_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Uploader]:
-    """Start a process for all tests: it takes seconds to load what it needs."""
-    with Uploader(omero_python, tmp_path_factory.mktemp("home")) as uploader:
-        yield uploader
-
-
-@pytest.fixture
-def uploader(kept_uploader: Uploader) -> Uploader:
-    """Return an uploader that is not logged in."""
-    kept_uploader.order("logout")
-    return kept_uploader
 
 
 def settings(server: StandIn, **changes: Any) -> dict[str, Any]:

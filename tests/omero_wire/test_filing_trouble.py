@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,20 +20,6 @@ pytestmark = [pytest.mark.system, pytest.mark.peer]
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return finished(tmp_path_factory.mktemp("omero") / "run").folder
-
-
-@pytest.fixture(scope="module")
-def kept_uploader(omero_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Uploader]:
-    """Start a process for all tests: it takes seconds to load what it needs."""
-    with Uploader(omero_python, tmp_path_factory.mktemp("home")) as uploader:
-        yield uploader
-
-
-@pytest.fixture
-def uploader(kept_uploader: Uploader) -> Uploader:
-    """Return an uploader that is not logged in."""
-    kept_uploader.order("logout")
-    return kept_uploader
 
 
 def table(server: StandIn, **changes: Any) -> dict[str, Any]:

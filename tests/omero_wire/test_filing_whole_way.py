@@ -112,7 +112,7 @@ def test_from_the_demo_to_links_in_omero(person: Person, omero_python: Path, tmp
     assert found["pairs"]["Reconstruction"] == f"Image:{reconstruction}"
     assert found["back"] == f"Image:{raw}"
     assert 0 < found["range"][0] < found["range"][1]
-    sent = {bundle.name_of(path) for path in bundle.paths} - {found["name"], found["reconstruction"]}
+    sent = {bundle.files.name_of(path) for path in bundle.paths} - {found["name"], found["reconstruction"]}
     for files in (found["files"], found["streamed"]):
         assert {name: files[name] for name in sent} == {name: bundle.sha256[name] for name in sent}
 

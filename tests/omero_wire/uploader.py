@@ -8,15 +8,14 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from locstream.omero.client_library import VARIABLE
+from omero_wire.answering import PATIENCE_S, Answering
 from omero_wire.stand_in_process import StandIn
 
 PROCESS = Path(__file__).with_name("uploader_process.py")
 PEOPLE = Path(__file__).with_name("people.py")
-PATIENCE_S = 120
 
 
 class Refused(Exception):  # noqa: N818  an answer, not a fault of the test
@@ -47,7 +46,7 @@ def people_find(python: Path, url: str, user: str, password: str, image: int, fo
     return found
 
 
-class Uploader:
+class Uploader(Answering):
     """An uploader that waits for orders.
 
     Parameters
@@ -60,49 +59,21 @@ class Uploader:
 
     def __init__(self, omero_python: Path, home: Path) -> None:
         home.mkdir(parents=True, exist_ok=True)
-        self._log = (home / "uploader.log").open("w")
-        self._process = subprocess.Popen(
-            [sys.executable, str(PROCESS)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-            text=True,
-            env=variables(omero_python, home),
-        )
-
-    def __enter__(self) -> Uploader:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.close()
-        self._process.wait(PATIENCE_S)
-        self._process.stdout.close()
-        self._log.close()
-
-    @property
-    def pid(self) -> int:
-        """Number of its process."""
-        return self._process.pid
+        with (home / "uploader.log").open("w") as log:
+            super().__init__([sys.executable, str(PROCESS)], log, variables(omero_python, home))
+        self._log = home / "uploader.log"
 
     def begin(self, do: str, **what: Any) -> None:
         """Give an order and wait for nothing."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps({"do": do, **what}) + "\n")
-        self._process.stdin.flush()
+        self.tell(json.dumps({"do": do, **what}))
 
     def order(self, do: str, **what: Any) -> Any:
         """Give an order and return the answer; raise `Refused` where it was an error for the user."""
         self.begin(do, **what)
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        assert line, (
-            f"the uploader ended with status {self._process.wait(PATIENCE_S)}: {Path(self._log.name).read_text()}"
-        )
-        answer = json.loads(line)
+        try:
+            answer = self.answer()
+        except RuntimeError as error:
+            raise AssertionError(self._log.read_text()) from error
         if "error" in answer:
             raise Refused(answer)
         return answer["value"]

@@ -50,6 +50,12 @@ def bioformats_jar() -> Path:
 
 
 @pytest.fixture(scope="session")
+def atheris_python() -> Path:
+    """Return the interpreter that has the fuzzer (35 MB)."""
+    return _made("atheris", "atheris", in_ci=True)
+
+
+@pytest.fixture(scope="session")
 def napari_python() -> Path:
     """Return the interpreter that has napari."""
     return _made("napari", "napari")

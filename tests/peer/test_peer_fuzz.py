@@ -9,27 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from peer.make_environment import make, python_of
-
 pytestmark = pytest.mark.peer
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(scope="module")
-def atheris_python() -> Path:
-    """Return the interpreter that has the fuzzer; made here where CI=true, else the test is skipped without it."""
-    python = python_of("atheris")
-    if python is None and os.environ.get("CI") == "true":
-        try:
-            python = make("atheris")
-        except subprocess.CalledProcessError as error:
-            pytest.skip(f"atheris could not be installed here: {error}")
-    if python is None:
-        pytest.skip(
-            "atheris is not installed beside the project: `python tests/peer/make_environment.py atheris` (35 MB)"
-        )
-    return python
 
 
 @pytest.mark.parametrize("runs", [8_000, pytest.param(400_000, marks=[pytest.mark.full, pytest.mark.timeout(3_600)])])

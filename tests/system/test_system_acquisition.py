@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import subprocess
 import sys
@@ -12,11 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
 import tifffile
 import zmq
 
+from child_processes import PUBLISHER, RECORDER, children
+from locstream.bundle.run_lock import RunLock
 from locstream.calibrating.check import CalibrationCheck
 from locstream.errors import LocstreamError, ResultsError, SourceError, StackError
 from locstream.results.file import ResultsWriter
@@ -24,10 +24,11 @@ from locstream.results.frames import FrameOutcome
 from locstream.results.reader import ResultsReader, read_results
 from locstream.stacks.live_frames import read_pages_info
 from locstream.stacks.source import Frame, SourceInfo
+from locstream.stream.client import connect
+from locstream.stream.events import Began, Ended
 from locstream.stream.messages import Batch, End
-from locstream.stream.subscriber import Subscriber
+from locstreamd.fit.answers import Settled
 from locstreamd.fit.collect import Collector
-from locstreamd.fit.dispatch import Settled
 from locstreamd.fit.lane import FitLane
 from locstreamd.record.micromanager import MicroManagerOptions, open_micromanager
 from locstreamd.record.recording import Recording
@@ -36,7 +37,9 @@ from locstreamd.service.config import Config
 from locstreamd.service.desk import Desk
 from locstreamd.service.load import Rung
 from locstreamd.service.outcome import Outcome
-from locstreamd.service.run import Plan, Prepared, acquire, acquisition_of, finish, prepare
+from locstreamd.service.plan import Plan, Prepared, prepare
+from locstreamd.service.run import acquire, finish
+from raw_subscriber import Subscriber
 from record_cameras import DEMO_CFG
 
 pytestmark = pytest.mark.system
@@ -45,12 +48,14 @@ SIZE = 48
 
 
 class Camera:
-    """A source that gives frames until it ends, fails or hangs, as a test wants."""
+    """A source that gives frames until it ends, fails or hangs, as a test wants; from one on only when it may go on."""
 
     paced = True
 
-    def __init__(self, frames: int, *, then: str = "ends", pause_s: float = 0.0) -> None:
+    def __init__(self, frames: int, *, then: str = "ends", pause_s: float = 0.0, waits_at: int | None = None) -> None:
         self._frames = frames
+        self._waits_at = waits_at
+        self.go_on = threading.Event()
         self._then = then
         self._pause_s = pause_s
         self._given = 0
@@ -66,7 +71,10 @@ class Camera:
     def exhausted(self) -> bool:
         return (self._given >= self._frames and self._then == "ends") or (self._stopped and self._then != "hangs")
 
-    def start(self) -> None: ...
+    def start(self) -> None:
+        if self._then == "does not start":
+            assert self.go_on.wait(60)
+            raise SourceError("the shutter is stuck", todo="free it")
 
     def read(self, timeout_s: float) -> Frame | None:
         if self._given >= self._frames:
@@ -75,6 +83,8 @@ class Camera:
             if self._then == "hangs":
                 self.hanging.set()
                 self.freed.wait(60)
+            return None
+        if self._given == self._waits_at and not self.go_on.wait(timeout_s):
             return None
         time.sleep(self._pause_s)
         self._given += 1
@@ -100,12 +110,14 @@ def run(tmp_path: Path, runtime: str, monkeypatch: pytest.MonkeyPatch) -> Callab
         document = {"acquisition": {"name": "x", "folder": str(tmp_path / "out")}, "workers": {"count": 1}}
         plan = Plan(Config.model_validate({**document, **(settings or {})}), camera, pixel_size_nm=100.0)
         prepared = prepare(plan)
-        with prepared.lock, Desk(prepared.header.acquisition_id, plan.config.stream) as desk:
-            acquisition = acquisition_of(plan, prepared, desk, lambda status: None)
+        with RunLock(prepared.files), Desk(prepared.header.acquisition_id, plan.config.stream) as desk:
+            acquisition = loop.Acquisition(plan, prepared, desk, lambda status: None)
             helper = threading.Thread(target=during, args=(acquisition, desk))
             helper.start()
-            outcome = acquire(acquisition, prepared.files)
-            helper.join()
+            try:
+                outcome = acquire(acquisition, prepared.files)
+            finally:
+                helper.join()
             finish(plan, prepared, outcome)
         return outcome, plan, prepared
 
@@ -248,7 +260,7 @@ def test_a_disk_that_does_not_answer_does_not_keep_the_camera_waiting(
         assert asleep.wait(60)
         while acquisition.acquired < 600:
             time.sleep(0.005)
-        seen.append((acquisition._ledger.snapshot().fitted, desk.publisher._rows))
+        seen.append((acquisition._figures.ledger.snapshot().fitted, desk.publisher._rows))
         woken.set()
 
     outcome, _, _ = run(Camera(600, pause_s=0.001), {"results": {"fsync_interval_s": 0}}, during=wake_it_at_the_end)
@@ -277,6 +289,39 @@ def test_results_that_cannot_be_committed_end_the_run_and_the_frames_are_recorde
     assert outcome.ledger.fitted == len(read_results(prepared.files.results).frames) >= 20
     with tifffile.TiffFile(prepared.files.stack) as stack:
         assert len(stack.pages) == outcome.ledger.acquired > outcome.ledger.fitted
+
+
+# --- a camera that is not even started ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("how", "why"), [("stopped", "stopped before the camera was started"), ("faulted", "the shutter is stuck")]
+)
+def test_who_follows_is_told_that_a_run_has_ended_before_it_began(
+    run: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str, why: str
+) -> None:
+    camera = Camera(10, then="does not start")
+    ended: list[Ended] = []
+    if how == "stopped":
+        monkeypatch.setattr(FitLane, "workers", 0)
+
+    def follow(acquisition: loop.Acquisition, desk: Desk) -> None:
+        stream, control, history = (desk.endpoint(name) for name in ("stream", "control", "history"))
+        with connect(stream, start=0, control=control, history=history, timeout_s=60) as client:
+            for event in client.events():
+                if isinstance(event, Began):
+                    camera.go_on.set()
+                    if how == "stopped":
+                        acquisition.stop()
+                ended.extend([event] if isinstance(event, Ended) else [])
+
+    with pytest.raises(LocstreamError, match=why):
+        run(camera, during=follow)
+    ((end,),) = [ended]
+    assert end.end is not None
+    assert (end.end.outcome, end.end.frames, end.end.rows, end.end.message) == (how, 0, 0, why)
+    assert end.verified is True
+    assert list((tmp_path / "out").glob("*.live.*")) == []
 
 
 # --- a camera that is started again -------------------------------------------------------------------
@@ -360,7 +405,7 @@ def test_fitting_that_falls_behind_goes_down_the_ladder_and_comes_back(
     monkeypatch.setattr(CalibrationCheck, "see", lambda self, image: looked_at.append(image))
 
     def release(acquisition: loop.Acquisition, desk: Desk) -> None:
-        while acquisition._ladder.rung is not Rung.FROM_DISK:
+        while acquisition._figures.ladder.rung is not Rung.FROM_DISK:
             time.sleep(0.005)
         go_on.set()
 
@@ -379,43 +424,60 @@ def events_of(prepared: Prepared) -> list[tuple[str, str, float]]:
         return [(e["EventName"].decode(), e["EventDescr"].decode(), float(e["Time"])) for e in reader.events]
 
 
+# --- a recorder that dies at the end ------------------------------------------------------------------
+
+
+def test_a_recorder_that_dies_while_the_stack_is_finished_is_an_event_too(
+    run: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish_stack = Recording.finish
+
+    def die_first(self: Recording) -> int:
+        (recorder,) = children(RECORDER)
+        recorder.kill()
+        return finish_stack(self)
+
+    monkeypatch.setattr(Recording, "finish", die_first)
+    outcome, _, prepared = run(Camera(50))
+    assert outcome.outcome == "complete"
+    assert [name for name, _, _ in events_of(prepared)].count("RecorderDied") == 1
+    assert "the writer of the raw stack died once and was started again" in " ".join(outcome.warnings)
+    assert len(read_pages_info(prepared.files.stack).numbers) == 50
+
+
 # --- a publisher that dies ----------------------------------------------------------------------------
 
 
-def test_a_publisher_that_is_killed_costs_the_record_nothing(run: Callable) -> None:
+def test_a_publisher_that_is_killed_costs_the_record_nothing(run: Callable, wait_until: Callable) -> None:
     followed: list[tuple[int, int, str]] = []
+    camera = Camera(1500, pause_s=0.002, waits_at=1000)
 
     def follow_and_kill(acquisition: loop.Acquisition, desk: Desk) -> None:
         rows = 0
         with Subscriber(desk.endpoint("stream")) as subscriber:
-            subscriber.wait_for_hello(30)
-            kills = 0
+            subscriber.wait_for_hello()
             while True:
-                received = subscriber.receive(10)
+                received = subscriber.receive(60)
                 assert received is not None
                 rows += isinstance(received[0], Batch)
                 if isinstance(received[0], End):
                     followed.append((rows, subscriber.lost, received[0].outcome))
                     return
-                if kills < 3 and acquisition.acquired > 200 * (kills + 1):
-                    kills += 1
-                    kill_publisher()
+                deaths = desk.publisher.deaths
+                if deaths == 3:
+                    camera.go_on.set()
+                elif acquisition.acquired > 200 * (deaths + 1):
+                    for publisher in children(PUBLISHER):
+                        publisher.kill()
+                        wait_until(lambda before=deaths: desk.publisher.deaths > before, what="that it is missed")
 
-    outcome, _, prepared = run(Camera(1500, pause_s=0.002), during=follow_and_kill)
+    outcome, _, prepared = run(camera, during=follow_and_kill)
     assert outcome.outcome == "complete"
     assert outcome.ledger.fitted == 1500
     assert outcome.stages.deaths["publisher"] == 3
-    # one that is killed after the last row was written is no event of this file any more
-    assert 1 <= [name for name, _, _ in events_of(prepared)].count("PublisherDied") <= 3
+    assert [name for name, _, _ in events_of(prepared)].count("PublisherDied") == 3
     ((rows, lost, ended),) = followed
     assert ended == "complete", "the last one was told by a publisher that came later"
     assert rows > 0
     assert lost > 0, "and what was missed is known"
     assert len(read_pages_info(prepared.files.stack).numbers) == 1500
-
-
-def kill_publisher() -> None:
-    for child in psutil.Process().children():
-        with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
-            if "locstreamd.view.publisher_process" in child.cmdline():
-                child.kill()

@@ -17,7 +17,7 @@ from locstream.results.layout import live_path
 from locstream.results.reader import read_results
 from locstream.stream import async_client, client
 from locstream.stream.digest import file_digest
-from locstream.stream.joining import Ended, Rows
+from locstream.stream.events import Ended, Rows
 from stream_server import Server, ServerThread
 
 pytestmark = pytest.mark.system

@@ -12,17 +12,18 @@ import pytest
 
 from bad_line import BadLine, NotPossibleError
 from bad_network import BadNetwork
-from far_workers import Follower, Node, finished_whole, stop, until, worker_events
-from keyed_run import free_ports, keyring_for
+from far_workers import Follower, Node, finished_whole, stop, worker_events
+from keyed_run import free_ports
 from locstream import __version__
 from locstream.fitting import FitOptions
 from locstream.kernel_cache import sources_digest
 from locstream.stream.digest import file_digest
 from locstream.stream.keys import Keyring, Role
 from locstreamd.fit.fitter import Fitter
-from locstreamd.fit.work import setup_message
+from locstreamd.fit.task import Task
 from locstreamd.record.sample import SimulationOptions
 from spawned_run import SpawnedRun
+from waiting import until
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]  # kernels may have to be compiled first
 
@@ -34,12 +35,7 @@ ENDLESS = 1_000_000
 @pytest.fixture(scope="module", autouse=True)
 def _kernels() -> None:
     """Compile what workers need, where it is not kept yet: that takes as long as it takes."""
-    Fitter(*setup_message(SimulationOptions().calibration(), 64, 64, FitOptions()))
-
-
-@pytest.fixture
-def keyring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Keyring:
-    return keyring_for(monkeypatch, tmp_path / "keys")
+    Fitter(Task(SimulationOptions().calibration(), 64, 64, FitOptions()))
 
 
 @pytest.fixture

@@ -1,25 +1,25 @@
-"""Clients of a real run: early, late, from the middle, pausing, with the publisher killed under them."""
+"""Clients of a real run: early, late, from the middle, resting for most of it, with the publisher killed under them."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
 
+from child_processes import PUBLISHER, children
 from locstream.localizations import Localizations
 from locstream.results.reader import read_results
 from locstream.stream import async_client
 from locstream.stream.client import connect
 from locstream.stream.digest import file_digest
-from locstream.stream.joining import Ended
+from locstream.stream.events import Ended
 from locstream.stream.runtime import Connection
 from spawned_run import SpawnedRun
+from waiting import until
 
 pytestmark = pytest.mark.system
 
@@ -35,14 +35,15 @@ count = 1
 """
 FIRST = 500
 """Row from which one of the clients wants them."""
+PATIENCE_S = 120.0
 
 
 @dataclass
 class Joined:
-    """What one client got."""
+    """What one client got; one that rests reads no more after its first rows until it may go on."""
 
     start: int | None
-    pause_s: float = 0.0
+    go_on: threading.Event | None = None
     got: list[Localizations] = field(default_factory=list)
     missing: int = -1
     ended: Ended | None = None
@@ -57,7 +58,8 @@ class Joined:
         ) as client:
             for rows in client:
                 self.got.append(rows)
-                time.sleep(self.pause_s)
+                if self.go_on is not None:
+                    assert self.go_on.wait(PATIENCE_S)
             self.missing, self.ended = client.missing, client.ended
 
     def follow_asynchronously(self, connection: Connection) -> None:
@@ -73,7 +75,8 @@ class Joined:
         ) as client:
             async for rows in client:
                 self.got.append(rows)
-                await asyncio.sleep(self.pause_s)
+                if self.go_on is not None:
+                    assert await asyncio.to_thread(self.go_on.wait, PATIENCE_S)
             self.missing, self.ended = client.missing, client.ended
 
     @property
@@ -82,11 +85,10 @@ class Joined:
 
 
 def kill_the_publisher(run: SpawnedRun) -> bool:
-    for child in psutil.Process(run.process.pid).children():
-        if "locstreamd.view.publisher_process" in child.cmdline():
-            child.kill()
-            return True
-    return False
+    found = children(PUBLISHER, run.process.pid)
+    for publisher in found:
+        publisher.kill()
+    return bool(found)
 
 
 def join(clients: list[Joined], others: list[Joined], connection: Connection) -> list[threading.Thread]:
@@ -99,18 +101,20 @@ def join(clients: list[Joined], others: list[Joined], connection: Connection) ->
 
 
 def test_every_client_gets_every_row_once(tmp_path: Path) -> None:
-    early, pausing, late, middle = Joined(0), Joined(0, pause_s=0.01), Joined(0), Joined(FIRST)
-    early_async, pausing_async, late_async, middle_async = (
-        Joined(0), Joined(0, pause_s=0.01), Joined(0), Joined(FIRST)
-    )  # fmt: skip
+    go_on = threading.Event()
+    early, resting, late, middle = Joined(0), Joined(0, go_on), Joined(0), Joined(FIRST)
+    early_async, resting_async, late_async, middle_async = Joined(0), Joined(0, go_on), Joined(0), Joined(FIRST)
     with SpawnedRun(tmp_path, SETTINGS) as run:
-        threads = join([early, pausing], [early_async, pausing_async], run.connection())
+        threads = join([early, resting], [early_async, resting_async], run.connection())
         run.wait_for_frames(200)
+        until(lambda: resting.got and resting_async.got)
         assert kill_the_publisher(run)
         run.wait_for_frames(400)
         threads += join([late, middle], [late_async, middle_async], run.connection())
         run.wait_for_frames(600)
         assert kill_the_publisher(run)
+        assert len(resting.got) == len(resting_async.got) == 1, "they have read nothing since"
+        go_on.set()
         frames = run.finish()["frames"]
         for thread in threads:
             thread.join(60)
@@ -118,7 +122,7 @@ def test_every_client_gets_every_row_once(tmp_path: Path) -> None:
         table = read_results(run.files.results).table
         digest = file_digest(run.files.results)
     assert frames["acquired"] == frames["fitted"] == 900
-    for client in (early, pausing, late, early_async, pausing_async, late_async):
+    for client in (early, resting, late, early_async, resting_async, late_async):
         assert client.rows.tobytes() == table.tobytes()
         assert client.ended is not None
         assert client.ended.verified

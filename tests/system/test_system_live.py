@@ -6,6 +6,7 @@ import contextlib
 import json
 import signal
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import h5py
@@ -14,9 +15,12 @@ import psutil
 import pytest
 import tifffile
 
+from child_processes import RECORDER, WORKER, children
 from locstream.errors import ResultsError
 from locstream.results.reader import ResultsReader, read_results
 from locstream.stacks.live_frames import read_pages_info
+from locstream.stream.control import ask
+from locstream.stream.runtime import find
 
 pytestmark = pytest.mark.system
 
@@ -81,25 +85,40 @@ def test_the_demo_finds_what_is_there(tmp_path: Path, locstream: Callable[..., o
     assert abs(bias_y_nm) < 3
 
 
+def followers() -> int:
+    """Return how many programs follow the only demo."""
+    status = ask(find(None).control, "status", timeout_s=60).status
+    assert status is not None
+    assert status.stages is not None
+    return status.stages.subscribers
+
+
 def test_a_running_demo_is_watched_and_stopped(
-    tmp_path: Path, locstream: Callable[..., object], wait_until: Callable[..., None]
+    tmp_path: Path,
+    runtime: str,
+    locstream: Callable[..., object],
+    wait_until: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("LOCSTREAM_RUNTIME_DIR", runtime)
     run = locstream("demo", "--frames", "100000", "--size", "64", "--fps", "100")
     wait_until(lambda: committed(tmp_path) > 20, what="the first frames")
     csv = locstream("tail", "--format", "csv")
     text = locstream("tail")
-    status = locstream("status")
-    assert status.finish() == 0, status.err
-    for word in ("acquired =", "fitted", "pending", "skipped", "failed", "dropped", "nm precision", "frames/s"):
-        assert word in status.out
-    n = committed(tmp_path)
-    wait_until(lambda: committed(tmp_path) > n + 50, what="more frames")
-    stop = locstream("stop")
-    assert stop.finish() == 0
-    assert "stops" in stop.out
-    assert run.finish() == 0, run.err
-    assert csv.finish() == 0, csv.err
-    assert text.finish() == 0, text.err
+    with ThreadPoolExecutor() as readers:  # who writes into a pipe that nobody reads comes to a stop
+        ended = [readers.submit(each.finish) for each in (csv, text)]
+        wait_until(lambda: followers() == 2, what="both who follow")
+        status = locstream("status")
+        assert status.finish() == 0, status.err
+        for word in ("acquired =", "fitted", "pending", "skipped", "failed", "dropped", "nm precision", "frames/s"):
+            assert word in status.out
+        n = committed(tmp_path)
+        wait_until(lambda: committed(tmp_path) > n + 50, what="more frames")
+        stop = locstream("stop")
+        assert stop.finish() == 0
+        assert "stops" in stop.out
+        assert run.finish() == 0, run.err
+        assert [each.result() for each in ended] == [0, 0], csv.err + text.err
     folder = demo_folder(tmp_path)
     summary = json.loads((folder / f"{folder.name}_summary.json").read_text())
     assert summary["outcome"] == "stopped"
@@ -137,25 +156,12 @@ def test_workers_that_are_killed_lose_no_frame(
     run = locstream("demo", "--frames", "500", "--size", "96", "--fps", "150", "--workers", "2")
     for threshold in (20, 120, 250):
         wait_until(lambda t=threshold: committed(tmp_path) > t, what=f"{threshold} frames")
-        workers = [
-            child for child in psutil.Process(run.process.pid).children() if "locstreamd.fit.worker" in child.cmdline()
-        ]
-        workers[0].kill()
+        children(WORKER, run.process.pid)[0].kill()
     assert run.finish() == 0, run.err
     folder = demo_folder(tmp_path)
     results = read_results(folder / f"{folder.name}_locs.hdf5")
     assert results.frames["frame"].tolist() == list(range(500))
     assert json.loads((folder / f"{folder.name}_summary.json").read_text())["frames"]["fitted"] == 500
-
-
-def recorders(pid: int) -> list[psutil.Process]:
-    """Return the recorder of an acquisition that runs."""
-    found = []
-    for child in psutil.Process(pid).children():
-        with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
-            if "locstreamd.record.recorder" in child.cmdline():
-                found.append(child)
-    return found
 
 
 def test_a_killed_run_is_recovered_with_every_recorded_frame(
@@ -164,13 +170,13 @@ def test_a_killed_run_is_recovered_with_every_recorded_frame(
     run = locstream("demo", "--frames", "100000", "--size", "64", "--fps", "200")
     wait_until(lambda: committed(tmp_path) > 150, what="150 frames")
     n = committed(tmp_path)
-    children = psutil.Process(run.process.pid).children(recursive=True)
+    all_of_them = psutil.Process(run.process.pid).children(recursive=True)
     run.process.kill()
     run.finish()
     folder = demo_folder(tmp_path)
     recover = locstream("recover", folder)
     assert recover.finish() == 0, recover.err
-    assert not psutil.wait_procs(children, timeout=20)[1], "workers and recorder end with the acquisition"
+    assert not psutil.wait_procs(all_of_them, timeout=20)[1], "workers and recorder end with the acquisition"
     name = folder.name
     results = read_results(folder / f"{name}_locs.hdf5")
     with tifffile.TiffFile(folder / f"{name}.ome.tif") as stack:
@@ -213,8 +219,8 @@ def test_a_recorder_that_is_killed_again_and_again_costs_no_frame(
     run = locstream("demo", "--frames", "600", "--size", "96", "--fps", "150")
     for threshold in (20, 150, 300, 400):
         wait_until(lambda t=threshold: committed(tmp_path) > t, what=f"{threshold} frames")
-        wait_until(lambda: recorders(run.process.pid), timeout_s=2, what="another recorder")
-        recorders(run.process.pid)[0].kill()
+        wait_until(lambda: children(RECORDER, run.process.pid), what="another recorder")
+        children(RECORDER, run.process.pid)[0].kill()
     assert run.finish() == 0, run.err
     folder = demo_folder(tmp_path)
     stack = folder / f"{folder.name}.ome.tif"
@@ -237,7 +243,7 @@ def test_a_recorder_that_dies_at_once_each_time_ends_the_run_loudly_with_everyth
 
     def killed_to_the_end() -> bool:
         with contextlib.suppress(psutil.NoSuchProcess):
-            for recorder in recorders(run.process.pid):
+            for recorder in children(RECORDER, run.process.pid):
                 recorder.kill()
         return run.process.poll() is not None
 

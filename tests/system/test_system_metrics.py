@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from locstream.results.reader import read_results
 from locstream.stream.runtime import find
-from locstream.stream.subscriber import Subscriber
+from raw_subscriber import Subscriber
 
 pytestmark = pytest.mark.system
 
@@ -81,7 +81,7 @@ def test_a_demo_is_followed_to_its_end(
     seen: list[Numbers] = []
     # One who follows the stream and does not leave: the acquisition says good-bye for two seconds, and can be scraped.
     with Subscriber(find(None).stream) as subscriber:
-        subscriber.wait_for_hello(10)
+        subscriber.wait_for_hello()
         while not seen or seen[-1]["state/done"] != 1:
             assert run.process.poll() is None, run.process.communicate()
             seen.append(scrape(address))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import signal
 import socket
 import threading
 import time
@@ -12,11 +11,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 import zmq
 
-from keyed_run import KeyedRun, free_ports, keyring_for
+from child_processes import PUBLISHER, children
+from keyed_run import SETTINGS, KeyedRun, free_ports
 from knocking import Knocking
 from locstream.errors import LocstreamError
 from locstream.results.reader import ResultsReader, read_results
@@ -26,24 +25,9 @@ from locstream.stream.digest import file_digest
 from locstream.stream.keys import ClientKeys, KeyPair, Keyring, Role, secure_client
 from locstream.stream.messages import Request, Status
 from locstream.stream.wire import pack
+from own_keys import keyring_for
 
 pytestmark = pytest.mark.system
-PUBLISHER = "locstreamd.view.publisher_process"
-SETTINGS = """
-[simulation]
-width = 64
-height = 64
-frames = 1_000_000
-exposure_ms = 20.0
-emitters_per_frame = 10
-[workers]
-count = 1
-"""
-
-
-@pytest.fixture
-def keyring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Keyring:
-    return keyring_for(monkeypatch, tmp_path / "keys")
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +36,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KeyedRun]:
     folder = tmp_path_factory.mktemp("run")
     with pytest.MonkeyPatch.context() as environment:
         keyring = keyring_for(environment, folder / "keys")
-        with KeyedRun(folder, keyring, SETTINGS) as run:
+        with KeyedRun(folder, keyring) as run:
             run.wait_for_frames(1)
             yield run
             ask(run.connection().control, "stop", timeout_s=60)
@@ -87,14 +71,12 @@ def finished_whole(run: KeyedRun) -> None:
 
 
 def kill_publisher(run: KeyedRun) -> None:
-    for child in psutil.Process(run.process.pid).children():
-        with contextlib.suppress(psutil.NoSuchProcess):
-            if PUBLISHER in child.cmdline():
-                child.send_signal(signal.SIGKILL)
+    for publisher in children(PUBLISHER, run.process.pid):
+        publisher.kill()
 
 
 def test_who_comes_late_has_every_row_whoever_dies_or_is_revoked_meanwhile(tmp_path: Path, keyring: Keyring) -> None:
-    with KeyedRun(tmp_path, keyring, SETTINGS) as run:
+    with KeyedRun(tmp_path, keyring) as run:
         run.wait_for_frames(50)
         with run.client(run.keys("ann")) as leaving, run.client(run.keys("bob", Role.CONTROL)) as staying:
             rows = iter(staying)
@@ -327,7 +309,7 @@ def test_without_a_key_of_its_own_it_does_not_begin_and_names_the_command(
 
 
 def test_on_all_interfaces_it_asks_for_keys_without_being_told(tmp_path: Path, keyring: Keyring) -> None:
-    with KeyedRun(tmp_path, keyring, SETTINGS, listen='"tcp://*:{port}"') as run:
+    with KeyedRun(tmp_path, keyring, listen='"tcp://*:{port}"') as run:
         run.wait_for_frames(1)
         with run.client(None, timeout_s=1.0) as client, pytest.raises(LocstreamError, match="nothing came"):
             next(iter(client))

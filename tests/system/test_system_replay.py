@@ -14,7 +14,8 @@ import pytest
 import tifffile
 import yaml
 
-from locstream.results.reader import read_results
+from locstream.results.reader import ResultsReader, read_results
+from locstream.stacks.place import stack_file as stack_of
 
 pytestmark = pytest.mark.system
 
@@ -118,6 +119,9 @@ def test_fitting_a_finished_stack_gives_the_same_files(
     assert "120 / 120 frames" in fit.err
     assert sorted(p.name for p in (tmp_path / "fit").iterdir()) == sorted(p.name for p in (tmp_path / "live").iterdir())
     live, fitted = (read_results(tmp_path / d / "my_cell_locs.hdf5") for d in ("live", "fit"))
+    for folder in (tmp_path / "live", tmp_path / "fit"):
+        with ResultsReader(folder / "my_cell_locs.hdf5") as results:
+            assert stack_of(results.header.source, folder) == stack_file, "whoever looks at them finds the frames"
     np.testing.assert_array_equal(live.table, fitted.table)
 
 

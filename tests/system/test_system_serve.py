@@ -13,19 +13,9 @@ import psutil
 import pytest
 
 from locstream.results.reader import read_results
+from small_service import CONFIG
 
 pytestmark = pytest.mark.system
-
-CONFIG = """
-[acquisition]
-name = "cell"
-folder = "data"
-[simulation]
-width = 64
-height = 64
-exposure_ms = 5.0
-emitters_per_frame = 5.0
-"""
 
 
 @pytest.fixture

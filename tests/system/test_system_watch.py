@@ -10,31 +10,21 @@ from typing import Any
 
 import pytest
 
-from keyed_run import free_ports, keyring_for
+from keyed_run import free_ports
 from locstream.results.reader import read_results
-from locstream.stream.keys import Role
+from locstream.stream.keys import Keyring, Role
+from small_service import CONFIG
 
 pytestmark = pytest.mark.system
-
-CONFIG = """
-[acquisition]
-name = "cell"
-folder = "data"
-[simulation]
-width = 64
-height = 64
-exposure_ms = 5.0
-emitters_per_frame = 5.0
-"""
 
 
 def test_a_service_is_followed_from_idle_to_idle(
     tmp_path: Path,
     locstream: Callable[..., Any],
     wait_until: Callable[..., None],
-    monkeypatch: pytest.MonkeyPatch,
+    keyring: Keyring,
 ) -> None:
-    keys = keyring_for(monkeypatch, tmp_path / "keys").create_client("office", Role.VIEW)
+    keys = keyring.create_client("office", Role.VIEW)
     stream = f"tcp://127.0.0.1:{free_ports(3)}"
     (tmp_path / "scope.toml").write_text(f'{CONFIG}[stream]\nlisten = "{stream}"\nkeys = true\n')
     locstream("serve", "scope.toml", "--state", "state")

@@ -14,7 +14,7 @@ from virtual_screen import virtual_screen
 pytestmark = pytest.mark.system
 
 ROOT = Path(__file__).resolve().parents[2]
-FILES = ("tests/unit/test_view_surfaces.py", "tests/unit/test_view_window.py")
+FILES = tuple(f"tests/unit/test_view_{part}.py" for part in ("surfaces", "window", "window_acts"))
 
 
 def test_the_window_through_opengl() -> None:

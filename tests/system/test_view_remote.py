@@ -16,39 +16,25 @@ pytest.importorskip("pytestqt", reason="the event loop is pytest-qt's")
 from pytestqt.qtbot import QtBot
 from shiboken6 import isValid
 
-from keyed_run import KeyedRun, keyring_for
+from keyed_run import KeyedRun
 from kill_matrix import warm_cache
-from locstream.stream.keys import ClientKeys, KeyPair, Keyring, Role, read_client_keys
+from locstream.stream.keys import ClientKeys, KeyPair, Keyring, Role
 from locstream_view.following.follower import Follower
 from locstream_view.following.frame_watch import FrameWatch
 from locstream_view.following.target import LiveTarget
 from locstream_view.model.settings import Filters, ViewSettings
 from locstream_view.window.window import ViewWindow
+from own_keys import keys_of
 
 pytestmark = pytest.mark.system
 
 PATIENCE_MS = 120_000
-SETTINGS = """
-[simulation]
-width = 64
-height = 64
-frames = 1_000_000
-exposure_ms = 20.0
-emitters_per_frame = 10
-[workers]
-count = 1
-"""
 Open = Callable[[str, ClientKeys], ViewWindow]
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _kernels() -> None:
     warm_cache()  # else the first run may spend its patience on compiling
-
-
-@pytest.fixture
-def keyring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Keyring:
-    return keyring_for(monkeypatch, tmp_path / "keys")
 
 
 @pytest.fixture
@@ -93,7 +79,7 @@ def test_late_with_a_key_and_again_after_a_restart(
 ) -> None:
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-    with KeyedRun(tmp_path / "one", keyring, SETTINGS) as run:
+    with KeyedRun(tmp_path / "one", keyring) as run:
         keys = run.keys("office")
         run.wait_for_frames(100)  # late, on purpose
         window = open_window(run.stream, keys)
@@ -109,7 +95,7 @@ def test_late_with_a_key_and_again_after_a_restart(
     )
     assert total(window) > 800
     before = window.model
-    with KeyedRun(tmp_path / "two", keyring, SETTINGS, listen=f'"{stream}"\nkeys = true') as run:
+    with KeyedRun(tmp_path / "two", keyring, listen=f'"{stream}"\nkeys = true') as run:
         qtbot.waitUntil(lambda: window.model is not before and total(window) > 100, timeout=PATIENCE_MS)
         whole(window, 100)
         qtbot.waitUntil(lambda: not window.strip.isVisible(), timeout=PATIENCE_MS)
@@ -118,7 +104,7 @@ def test_late_with_a_key_and_again_after_a_restart(
 def test_who_may_only_view_cannot_stop_and_who_has_control_can(
     qtbot: QtBot, keyring: Keyring, open_window: Open, tmp_path: Path
 ) -> None:
-    with KeyedRun(tmp_path, keyring, SETTINGS) as run:
+    with KeyedRun(tmp_path, keyring) as run:
         viewer, boss = run.keys("office"), run.keys("boss", Role.CONTROL)
         run.wait_for_frames(20)
         window = open_window(run.stream, viewer)
@@ -141,10 +127,10 @@ def test_who_may_only_view_cannot_stop_and_who_has_control_can(
 def test_a_key_that_is_refused_is_told(qtbot: QtBot, keyring: Keyring, open_window: Open, tmp_path: Path) -> None:
     stranger = Keyring(tmp_path / "elsewhere")
     stranger.server()
-    made = read_client_keys(stranger.create_client("stranger", Role.VIEW))
+    made = keys_of(stranger, "stranger")
     keys = ClientKeys("stranger", KeyPair(made.pair.public, made.pair.secret), keyring.server().public)
     (tmp_path / "run").mkdir()
-    with KeyedRun(tmp_path / "run", keyring, SETTINGS) as run:
+    with KeyedRun(tmp_path / "run", keyring) as run:
         run.wait_for_frames(1)
         window = open_window(run.stream, keys)
         qtbot.waitUntil(lambda: "refused this computer's key" in window.strip.text(), timeout=PATIENCE_MS)

@@ -41,6 +41,13 @@ def test_anything_else_is_refused_in_a_sentence_that_quotes_it(text: str) -> Non
     assert repr(text) in str(refusal.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "plain"), [("tcp://*:1", ""), ("tcp://[::1]:1", "::1"), ("tcp://127.0.0.1:1", "127.0.0.1")]
+)
+def test_its_host_as_the_operating_system_wants_it(text: str, plain: str) -> None:
+    assert Address.parse(text).plain_host == plain
+
+
 def test_the_ports_behind_it() -> None:
     assert Address.parse("tcp://*:5577").after(2).endpoint == "tcp://*:5579"
     assert Address("*", 65_533).after(2).port == 65_535

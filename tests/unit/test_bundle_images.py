@@ -14,6 +14,7 @@ import pytest
 import tifffile
 from PIL import Image
 
+from locstream.bundle.files import RunFiles
 from locstream.bundle.images import ReconstructionFiles, write_reconstruction
 from locstream.bundle.whole_file import whole_file
 from locstream.errors import ConfigError, LocstreamError
@@ -36,7 +37,7 @@ def table(n: int = 2000, seed: int = 0) -> Localizations:
 def write(
     folder: Path, rows: Localizations | Iterator[Localizations], *, overwrite: bool = False
 ) -> ReconstructionFiles:
-    return write_reconstruction(rows, folder, "run 3", 60, 80, 100.0, OPTIONS, overwrite=overwrite)
+    return write_reconstruction(rows, RunFiles(folder, "run 3"), 60, 80, 100.0, OPTIONS, overwrite=overwrite)
 
 
 @contextmanager
@@ -167,12 +168,12 @@ def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["", "a/b", "../a", "/a", ".", "a/", "a\nb", "a\x00b", "a\ud800"])
 def test_a_name_that_is_no_file_name_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="name of a file"):
-        write_reconstruction(empty(0), tmp_path, name, 60, 80, 100.0, OPTIONS)
+        write_reconstruction(empty(0), RunFiles(tmp_path, name), 60, 80, 100.0, OPTIONS)
 
 
 @pytest.mark.parametrize("name", ["run 3", "α-tubulin", "a.b", "細胞", "x" * 200])
 def test_any_other_name_will_do(name: str, tmp_path: Path) -> None:
-    files = write_reconstruction(table(10), tmp_path, name, 60, 80, 100.0, OPTIONS)
+    files = write_reconstruction(table(10), RunFiles(tmp_path, name), 60, 80, 100.0, OPTIONS)
     assert files.png.name == f"{name}_recon.png"
     assert files.png.is_file()
 

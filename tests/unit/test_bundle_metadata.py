@@ -52,7 +52,7 @@ def test_every_key_is_in_the_form() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[sample]\norganisn = 'x'", r"sample\.organisn: Extra inputs"),
+        ("[sample]\norganisn = 'x'", r"sample\.organisn: there is no such setting; did you mean 'organism'\?"),
         ("licence = 'all rights'", "neither an SPDX identifier"),
         ("[objective]\nnumerical_aperture = 149", "numerical_aperture"),
         ("[[who]]\nname = 'A'\norcid = '0000-0002-1825-0098'", "check digit"),

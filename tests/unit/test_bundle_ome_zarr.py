@@ -22,7 +22,7 @@ from locstream.bundle.bundle import open_bundles
 from locstream.bundle.files import RunFiles
 from locstream.bundle.recovery import recover_run
 from locstream.bundle.verify import verify_folder
-from locstream.bundle.whole_file import files_in, whole_folder
+from locstream.bundle.whole_file import files_in, whole_file
 from locstream.errors import ConfigError, LocstreamError
 from locstream.rendering import ome_zarr
 from locstream.rendering.grid import Grid, Picture
@@ -146,7 +146,7 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     target = tmp_path / "a"
 
     def write_half() -> None:
-        with whole_folder(target) as part:
+        with whole_file(target) as part:
             (part / "half").mkdir(parents=True)
             (part / "nowhere" / "half").write_text("x")
 
@@ -154,11 +154,13 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
         write_half()
     assert list(tmp_path.iterdir()) == []
     for content in ("old", "new"):
-        with whole_folder(target, overwrite=True) as part:
+        with whole_file(target, overwrite=True) as part:
             part.mkdir()
             (part / content).write_text(content)
     assert [path.name for path in target.iterdir()] == ["new"]
-    with pytest.raises(LocstreamError, match="exists already"), whole_folder(target) as part:
+    with pytest.raises(LocstreamError, match="exists already"), whole_file(target) as part:
         part.mkdir()
+    with pytest.raises(IsADirectoryError), whole_file(target, overwrite=True) as part:
+        part.write_text("a file")
     assert [path.name for path in target.iterdir()] == ["new"]
     shutil.rmtree(target)

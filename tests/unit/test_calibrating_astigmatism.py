@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from bead_stacks import bead_stack, defocusing, lens
-from locstream.calibrating.astigmatism import calibrate_astigmatism, left_out_errors_nm
+from locstream.calibrating.astigmatism import MIN_ELONGATION, calibrate_astigmatism, left_out_errors_nm
 from locstream.calibrating.astigmatism_picture import astigmatism_picture
 from locstream.calibrating.beads import BOX_PX, find_beads, scan_bead
 from locstream.calibrating.width_curves import crossing
@@ -60,20 +60,38 @@ def test_a_lens_turned_by_a_quarter_changes_the_axes() -> None:
     agree(found, turned)
 
 
+def elongation(through: AstigmatismCalibration) -> float:
+    """Return how many times as long as broad a bead is in the focus of one axis, in the less astigmatic of the two."""
+    z = np.linspace(-600, 600, 1201)
+    x, y = through.sigma_x_px(z), through.sigma_y_px(z)
+    return float(min((y / x)[np.argmin(x)], (x / y)[np.argmin(y)]))
+
+
+def widest(through: AstigmatismCalibration) -> float:
+    """Return the greatest width of a bead in a plane of the stack, px."""
+    return float(max(through.sigma_x_px(PLANES).max(), through.sigma_y_px(PLANES).max()))
+
+
 @settings(max_examples=8, deadline=None)
 @given(
     focus=st.floats(0.15, 0.3),
-    depth=st.floats(0.3, 0.38),
+    depth=st.floats(0.3, 0.5),
     sigma=st.floats(1.0, 1.6),
     a=st.floats(-0.1, 0.1),
     seed=st.integers(0, 2**32 - 1),
 )
-def test_any_lens_comes_back(focus: float, depth: float, sigma: float, a: float, seed: int) -> None:
+def test_any_lens_comes_back_or_is_too_weak(focus: float, depth: float, sigma: float, a: float, seed: int) -> None:
     truth = lens(
         variance_x_px2=defocusing(sigma, -focus, depth, a, 0.02),
         variance_y_px2=defocusing(sigma, focus, depth, -a, 0.02),
     )
-    found = calibrate_astigmatism(stack(seed, through=truth, photons=60_000), 25.0).calibration
+    assume(widest(truth) < 5.5)  # four beads that are broader fill the field, and nothing around them is dark
+    beads = stack(seed, through=truth, photons=60_000)
+    if elongation(truth) < 0.97 * MIN_ELONGATION:
+        assert "not astigmatic" in refused(beads)
+        return
+    assume(elongation(truth) > 1.03 * MIN_ELONGATION)
+    found = calibrate_astigmatism(beads, 25.0).calibration
     z = np.linspace(max(found.z_min_nm, -400) + 20, min(found.z_max_nm, 400) - 20, 50)
     np.testing.assert_allclose(found.sigma_x_px(z), truth.sigma_x_px(z), rtol=0.02)
     np.testing.assert_allclose(found.sigma_y_px(z), truth.sigma_y_px(z), rtol=0.02)

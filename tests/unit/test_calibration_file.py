@@ -151,10 +151,10 @@ def header_is_a_number(file: h5py.File) -> None:
         (header_is_a_group, "is not a camera calibration"),
         (header_is_a_number, "is not a camera calibration"),
         (with_text("no json"), "is not a camera calibration"),
-        (with_text("{}"), "region: Field required"),
+        (with_text("{}"), "region is missing"),
         (
             with_text('{"format": 2, "region": {"x": 0, "y": 0, "width": 1, "height": 1}}'),
-            "format: Input should be less",
+            "format = 2: input should be less than or equal to 1",
         ),
     ],
 )

@@ -102,3 +102,20 @@ def test_an_unknown_verb_names_those_there_are(capsys: pytest.CaptureFixture[str
         cli.main(["fly"])
     assert ended.value.code == 2
     assert "replay" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])
+def test_the_help_says_what_each_verb_does(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def speak(arguments: Sequence[str]) -> int:
+        """Say one thing
+        loudly. Then rest.
+        """
+        return 0
+
+    monkeypatch.setattr(cli, "verbs", lambda: {"speak": Point(speak)})
+    with pytest.raises(SystemExit) as ended:
+        cli.main(arguments)
+    assert ended.value.code == 0
+    assert "  speak             Say one thing loudly\n" in capsys.readouterr().out

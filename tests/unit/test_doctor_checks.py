@@ -17,6 +17,7 @@ from locstream.fitting.gaussian import LANES
 from locstream.omero import client_library
 from locstream.stacks.source import SourceInfo
 from locstream.stream.runtime import Connection, publish_connection
+from locstreamd.addresses import Address
 from locstreamd.service.checks import clock, disk, extras, interpreter, memory
 from locstreamd.service.checks.camera import Demand
 from locstreamd.service.checks.clock import KernelClock, check_clock, kernel_clock
@@ -363,30 +364,26 @@ def test_a_damaged_connection_file(runtime: Path) -> None:
 
 
 def test_no_port_is_asked_for() -> None:
-    (finding,) = check_ports({"stream.listen": "", "metrics.listen": ""})
+    (finding,) = check_ports({})
     told(finding, Level.OK, "none is listened on")
 
 
-@pytest.mark.parametrize("form", ["tcp://127.0.0.1:{}", "127.0.0.1:{}"])
-def test_a_port_is_free_or_taken(form: str) -> None:
-    with socket.socket() as holder:
-        holder.bind(("127.0.0.1", 0))
+@pytest.mark.parametrize(("host", "family"), [("127.0.0.1", socket.AF_INET), ("[::1]", socket.AF_INET6)])
+def test_a_port_is_free_or_taken(host: str, family: socket.AddressFamily) -> None:
+    with socket.socket(family) as holder:
+        holder.bind((host.strip("[]"), 0))
         holder.listen()
-        address = form.format(holder.getsockname()[1])
+        address = Address(host, holder.getsockname()[1])
         told(
             check_port("stream.listen", address), Level.PROBLEM, "another program listens there", "change stream.listen"
         )
-    told(check_port("stream.listen", address), Level.OK, f"stream.listen = {address} is free")
+    told(check_port("stream.listen", address), Level.OK, f"stream.listen = {address.endpoint} is free")
 
 
 def test_each_port_has_a_line_of_its_own() -> None:
-    found = check_ports({"stream.listen": "tcp://127.0.0.1:70000", "metrics.listen": "nonsense"})
-    assert [finding.level for finding in found] == [Level.PROBLEM, Level.PROBLEM]
-    told(found[1], Level.PROBLEM, "no address")
-
-
-def test_an_address_of_another_computer_cannot_be_listened_on() -> None:
-    told(check_port("metrics.listen", "192.0.2.1:9464"), Level.PROBLEM, "cannot be used")
+    elsewhere = {"stream.listen": Address("192.0.2.1", 5577), "metrics.listen": Address("192.0.2.1", 9464)}
+    for finding, setting in zip(check_ports(elsewhere), elsewhere, strict=True):
+        told(finding, Level.PROBLEM, f"{setting} = tcp://192.0.2.1:", "cannot be used", f"change {setting}")
 
 
 # --- extras

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from keyed_run import free_ports
 from locstream.stream.keys import Keyring, Role
+from locstreamd.addresses import Address
 from locstreamd.service.checks.configured import examine_configured
 from locstreamd.service.checks.finding import Level
 from locstreamd.service.checks.keys import check_keys
@@ -66,6 +68,21 @@ def test_who_is_admitted_is_counted_by_role(folder: Path) -> None:
     assert finding.found == "asked for at tcp://*:5577; admitted are 1 to control, 2 to view"
 
 
+def test_who_may_watch_is_no_worker(folder: Path) -> None:
+    """Without one, a run that starts none of its own would wait for ever."""
+    both = Config(stream=NETWORK.stream, workers=WorkerSettings(listen="tcp://*:5580", local=False))
+    keyring = Keyring()
+    keyring.server()
+    assert check_keys(both).found.endswith("nobody is admitted to view or to work")
+    keyring.create_client("ann", Role.CONTROL)
+    finding = check_keys(both)
+    assert finding.level is Level.WARNING
+    assert finding.found.endswith("nobody is admitted to work")
+    assert finding.todo == "`locstream keys new NAME --role work`"
+    keyring.create_client("node1", Role.WORK)
+    assert check_keys(both).level is Level.OK
+
+
 def test_keys_that_others_can_read_are_a_problem(folder: Path) -> None:
     Keyring().server()
     (folder / "server.json").chmod(0o644)
@@ -77,7 +94,7 @@ def test_keys_that_others_can_read_are_a_problem(folder: Path) -> None:
 
 
 def test_a_port_on_all_interfaces_is_looked_at() -> None:
-    assert check_port("stream.listen", "tcp://*:0").level is Level.OK
+    assert check_port("stream.listen", Address("*", free_ports(1))).level is Level.OK
 
 
 def test_all_three_ports_and_the_keys_are_looked_at(folder: Path, tmp_path: Path) -> None:

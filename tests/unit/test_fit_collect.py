@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from locstream.localizations import empty
 from locstream.results.frames import FrameOutcome
+from locstreamd.fit.answers import Settled
 from locstreamd.fit.collect import Collector
-from locstreamd.fit.dispatch import Settled
 from locstreamd.record.frame_index import FrameIndex
 
 

@@ -6,34 +6,18 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import pytest
-import zmq
 
 from bead_stacks import lens
 from fake_workers import CALIBRATION, Bench, join
 from locstream import __version__
-from locstream.calibration import CameraCalibration
-from locstream.errors import MessageError
-from locstream.fitting import FitOptions
 from locstream.localizations import LOCALIZATION_3D, empty
 from locstream.results.frames import FrameOutcome
-from locstream.stacks.source import Image
 from locstream.stream.wire import pack
-from locstreamd.fit.dispatch import WINDOW, Settled
-from locstreamd.fit.roster import ATTEMPTS
-from locstreamd.fit.work import (
-    TO_WORKER,
-    Done,
-    Leave,
-    Ready,
-    Refused,
-    Setup,
-    astigmatism_from,
-    calibration_from,
-    setup_message,
-)
+from locstreamd.fit.answers import Settled
+from locstreamd.fit.roster import ATTEMPTS, WINDOW
+from locstreamd.fit.work import Done, Leave, Ready, Refused, Rejoin, Setup
 
 LENS = lens(pixel_size_nm=130.0)
 
@@ -123,7 +107,7 @@ def test_a_frame_that_a_worker_refuses_is_failed_with_the_reason(bench: Bench) -
     worker = bench.join(pid=1)
     bench.dispatcher.send(0)
     worker.take()
-    worker.socket.send_multipart(pack(Refused(index=0, reason="not today")))
+    worker.say(*pack(Refused(index=0, reason="not today")))
     (settled,) = bench.results(1)
     assert (settled.outcome, settled.reason) == (FrameOutcome.FAILED, "not today")
 
@@ -137,15 +121,13 @@ def test_no_frame_runs_further_ahead_than_the_window(bench: Bench) -> None:
 
 
 def test_a_worker_of_another_version_is_sent_home_and_nobody_else_notices(bench: Bench) -> None:
-    socket = bench.worker().socket
-    socket.send_multipart(pack(join(version="0.0.7")))
-    bench.until(lambda: bool(bench.dispatcher.last_refusal))
-    assert "0.0.7" in bench.dispatcher.last_refusal
-    assert __version__ in bench.dispatcher.last_refusal
-    assert socket.poll(1000)
-    assert isinstance(TO_WORKER.unpack(list(socket.recv_multipart()))[0], Leave)
-    assert bench.dispatcher.workers == 0
-    socket.close()
+    worker, crew = bench.worker(), bench.dispatcher.crew
+    worker.say(*pack(join(version="0.0.7")))
+    bench.until(lambda: bool(crew.last_refusal))
+    assert "0.0.7" in crew.last_refusal
+    assert __version__ in crew.last_refusal
+    assert [type(message) for message in worker.hear()] == [Leave]
+    assert crew.ready == crew.joining == 0
 
 
 def test_rows_of_another_frame_are_refused(bench: Bench) -> None:
@@ -154,7 +136,7 @@ def test_rows_of_another_frame_are_refused(bench: Bench) -> None:
     worker.take()
     rows = empty(1)
     rows["frame"] = 99
-    worker.socket.send_multipart(pack(Done(index=0, rows=1, fit_ms=0.1), rows.tobytes()))
+    worker.say(*pack(Done(index=0, rows=1, fit_ms=0.1), rows.tobytes()))
     worker.answer(1, number=10)
     assert [s.index for s in bench.results(1)] == [1]
     assert bench.dispatcher.rejected == 1
@@ -164,62 +146,54 @@ def test_malformed_messages_are_counted_and_dropped(bench: Bench) -> None:
     worker = bench.join(pid=1)
     bench.dispatcher.send(0)
     worker.take()
-    worker.socket.send_multipart([b"\xc1"])
-    worker.socket.send_multipart(pack(Done(index=0, rows=5, fit_ms=0.1), b"short"))
+    worker.say(b"\xc1")
+    worker.say(*pack(Done(index=0, rows=5, fit_ms=0.1), b"short"))
     worker.answer(0)
     (settled,) = bench.results(1)
     assert settled.index == 0
     assert bench.dispatcher.rejected == 2
 
 
+@pytest.mark.parametrize("fit_ms", [-0.1, float("nan"), float("inf"), 1e300])
+def test_a_time_that_no_fit_takes_is_refused(bench: Bench, fit_ms: float) -> None:
+    worker = bench.join(pid=1)
+    bench.dispatcher.send(0)
+    assert worker.take() == [0, 1]
+    worker.say(*pack(Done(index=0, rows=0, fit_ms=fit_ms), b""))
+    worker.answer(1)
+    (settled,) = bench.results(1)
+    assert settled.index == 1
+    assert bench.dispatcher.rejected == 1
+    assert 0 <= bench.dispatcher.fit_s < 1
+
+
+@pytest.mark.parametrize("said", [{"credits": 0}, {"credits": 2**40}, {"credits": 2, "most": -1}], ids=str)
+def test_more_frames_than_anybody_holds_are_not_promised(bench: Bench, said: dict[str, int]) -> None:
+    worker = bench.worker()
+    worker.say(*pack(join(pid=None)))
+    bench.until(lambda: bench.dispatcher.crew.joining == 1)
+    worker.say(*pack(Ready(calibration=CALIBRATION.digest(), **said)))
+    bench.until(lambda: bench.dispatcher.rejected == 1)
+    assert (bench.dispatcher.crew.ready, bench.dispatcher.credits) == (0, 0)
+
+
 def test_a_worker_that_holds_a_frame_too_long_is_hung(tmp_path: Path) -> None:
     bench = Bench(f"ipc://{tmp_path}/work", frames=1, timeout_s=0.01)
     worker = bench.join(pid=4)
-    assert bench.dispatcher.hung() == []
+    assert bench.dispatcher.crew.hung() == []
     bench.dispatcher.send(0)
-    worker.take()
-    assert bench.dispatcher.hung() == [4]
+    assert worker.take() == [0]
+    bench.until(lambda: bench.dispatcher.crew.hung() == [4])
     bench.close()
 
 
 def test_workers_are_sent_home(bench: Bench) -> None:
     worker = bench.join(pid=1)
+    assert [type(message) for message in worker.hear()] == [Setup]
+    bench.dispatcher.crew.send_home()
+    assert [type(message) for message in worker.hear()] == [Leave]
     bench.dispatcher.close()
-    messages = []
-    while worker.socket.poll(20_000) and not (messages and isinstance(messages[-1], Leave)):
-        messages.append(TO_WORKER.unpack(list(worker.socket.recv_multipart()))[0])
-    assert isinstance(messages[0], Setup)
-    assert isinstance(messages[-1], Leave)
-
-
-def test_the_set_up_carries_scalars_and_maps() -> None:
-    gain: np.ndarray = np.linspace(0.4, 0.6, 6, dtype=np.float32).reshape(2, 3)
-    calibration = CameraCalibration(130.0, offset_adu=99.5, gain_e_per_adu=gain, read_noise_e=1.2, em_gain=3.0)
-    message, buffers = setup_message(calibration, 2, 3, FitOptions(threshold=6.0))
-    (packed, *parts) = pack(message, *buffers)
-    received, rest = TO_WORKER.unpack([packed, *parts])
-    assert isinstance(received, Setup)
-    assert calibration_from(received, rest).digest() == calibration.digest()
-    assert FitOptions.model_validate(received.fit) == FitOptions(threshold=6.0)
-
-
-def test_a_set_up_with_a_map_of_the_wrong_size_is_refused() -> None:
-    image: Image = np.ones((2, 3), np.uint16)
-    calibration = CameraCalibration(130.0, offset_adu=image.astype(np.float32))
-    message, _ = setup_message(calibration, 2, 3, FitOptions())
-    with pytest.raises(MessageError, match="offset_adu"):
-        calibration_from(message, [b"1234"])
-
-
-def test_the_set_up_carries_what_gives_depth() -> None:
-    message, buffers = setup_message(CALIBRATION, 2, 3, FitOptions(model="sigma_xy"), LENS)
-    received, _ = TO_WORKER.unpack(pack(message, *buffers))
-    assert isinstance(received, Setup)
-    assert astigmatism_from(received) == LENS
-    flat, _ = setup_message(CALIBRATION, 2, 3, FitOptions())
-    assert astigmatism_from(flat) is None
-    with pytest.raises(MessageError, match="no astigmatism calibration"):
-        astigmatism_from(msgspec.structs.replace(message, astigmatism={"z_min_nm": 0}))
+    bench.dispatcher.close()
 
 
 def test_with_depth_rows_have_it_those_of_failed_frames_too(tmp_path: Path) -> None:
@@ -230,8 +204,8 @@ def test_with_depth_rows_have_it_those_of_failed_frames_too(tmp_path: Path) -> N
     rows = empty(2, LOCALIZATION_3D)
     rows["z_nm"] = [-80, 80]
     worker.answer(0)  # flat rows: not what was announced
-    worker.socket.send_multipart(pack(Done(index=0, rows=2, fit_ms=0.1), rows.tobytes()))
-    worker.socket.send_multipart(pack(Refused(index=1, reason="not today")))
+    worker.say(*pack(Done(index=0, rows=2, fit_ms=0.1), rows.tobytes()))
+    worker.say(*pack(Refused(index=1, reason="not today")))
     settled = {s.index: s for s in bench.results(2)}
     np.testing.assert_array_equal(settled[0].rows, rows)
     assert len(np.concatenate([settled[0].rows, settled[1].rows])) == 2
@@ -240,43 +214,35 @@ def test_with_depth_rows_have_it_those_of_failed_frames_too(tmp_path: Path) -> N
 
 
 def test_nobody_gets_work_before_it_is_ready(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
-    socket = bench.context.socket(zmq.DEALER)
-    socket.linger = 0
-    socket.connect(bench.endpoint)
-    socket.send_multipart(pack(join(lanes=16, vectors="16 float32 lanes (AVX-512)")))
-    assert bench.dispatcher.socket.poll(1000)
-    bench.dispatcher.receive()
+    worker, crew = bench.worker(), bench.dispatcher.crew
+    worker.say(*pack(join(lanes=16, vectors="16 float32 lanes (AVX-512)")))
+    bench.until(lambda: crew.joining == 1)
     bench.dispatcher.send(0)
-    assert (bench.dispatcher.workers, bench.dispatcher.lanes, bench.dispatcher.outstanding) == (0, 0, 0)
+    assert (crew.ready, crew.lanes, bench.dispatcher.outstanding) == (0, 0, 0)
     with caplog.at_level(logging.INFO, "locstream"):
-        socket.send_multipart(pack(Ready(credits=2, calibration=CALIBRATION.digest())))
-        assert bench.dispatcher.socket.poll(1000)
-        bench.dispatcher.receive()
+        worker.say(*pack(Ready(credits=2, calibration=CALIBRATION.digest())))
+        bench.until(lambda: crew.ready == 1)
     bench.dispatcher.send(0)
-    assert (bench.dispatcher.workers, bench.dispatcher.lanes, bench.dispatcher.outstanding) == (1, 16, 2)
-    assert bench.dispatcher.news == [("WorkerJoined", "worker 1 joined: 16 float32 lanes (AVX-512)")]
+    assert (crew.joining, crew.lanes, bench.dispatcher.outstanding) == (0, 16, 2)
+    assert bench.news == [("WorkerJoined", "worker 1 joined: 16 float32 lanes (AVX-512)")]
     assert caplog.messages == ["worker 1 joined: 16 float32 lanes (AVX-512)"]
-    socket.close()
 
 
 def test_the_narrowest_worker_says_how_many_lanes_there_are(bench: Bench) -> None:
-    assert bench.dispatcher.lanes == 0
+    assert bench.dispatcher.crew.lanes == 0
     bench.join(pid=1, lanes=16)
-    assert bench.dispatcher.lanes == 16
+    assert bench.dispatcher.crew.lanes == 16
     bench.join(pid=2, lanes=8)
-    assert bench.dispatcher.lanes == 8
+    assert bench.dispatcher.crew.lanes == 8
 
 
 def test_a_stranger_that_is_ready_is_not_given_work(bench: Bench) -> None:
-    socket = bench.context.socket(zmq.DEALER)
-    socket.linger = 0
-    socket.connect(bench.endpoint)
-    socket.send_multipart(pack(Ready(credits=100)))
-    assert bench.dispatcher.socket.poll(1000)
-    assert bench.dispatcher.receive() == []
+    stranger = bench.worker()
+    stranger.say(*pack(Ready(credits=100)))
+    bench.until(lambda: Rejoin in [type(message) for message in stranger.hear()])
+    assert bench.found == []
     bench.dispatcher.send(0)
     assert bench.dispatcher.outstanding == 0
-    socket.close()
 
 
 def test_residuals_come_with_the_rows_of_the_frames_that_were_compared(bench: Bench) -> None:
@@ -284,15 +250,20 @@ def test_residuals_come_with_the_rows_of_the_frames_that_were_compared(bench: Be
     bench.dispatcher.send(0)
     worker.take()
     total = np.arange(49, dtype="<f4")
-    for index, buffers in ((0, [total.tobytes()]), (1, [total[:7].tobytes()]), (2, [])):
-        done = Done(index=index, rows=0, fit_ms=0.1, residual_spots=5 if buffers else 0)
-        worker.socket.send_multipart(pack(done, b"", *buffers))
+    for index, spots, buffers in (
+        (0, 5, [total.tobytes()]),
+        (1, 5, [total[:7].tobytes()]),
+        (1, -5, [total.tobytes()]),
+        (2, 0, []),
+    ):
+        done = Done(index=index, rows=0, fit_ms=0.1, residual_spots=spots)
+        worker.say(*pack(done, b"", *buffers))
     first, last = bench.results(2)
     assert first.residuals is not None
     assert first.residuals.spots == 5
     np.testing.assert_array_equal(first.residuals.total, total.reshape(7, 7))
     assert (last.index, last.residuals) == (2, None)
-    assert bench.dispatcher.rejected == 1, "of another box"
+    assert bench.dispatcher.rejected == 2, "of another box, and of fewer than no molecules"
 
 
 def test_rows_that_no_file_may_hold_are_left_out_and_counted(bench: Bench) -> None:
@@ -301,7 +272,7 @@ def test_rows_that_no_file_may_hold_are_left_out_and_counted(bench: Bench) -> No
     worker.take()
     rows = empty(3)
     rows["x_nm"] = [0.0, np.nan, -50.0]
-    worker.socket.send_multipart(pack(Done(index=0, rows=3, fit_ms=0.1), rows.tobytes()))
+    worker.say(*pack(Done(index=0, rows=3, fit_ms=0.1), rows.tobytes()))
     (settled,) = bench.results(1)
     assert len(settled.rows) == 1
     assert bench.dispatcher.unusable == 2

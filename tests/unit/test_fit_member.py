@@ -53,6 +53,7 @@ def test_nobody_knows_the_way_before_the_first_answer() -> None:
         (0.0, 1 / 256, 2),
         (0.04, 1 / 256, 2 + 11),
         (0.9, 0.001, 64),
+        (0.9, 1e-310, 64),
     ],
 )
 def test_it_gets_what_it_could_fit_during_a_round_trip(
@@ -90,6 +91,18 @@ def test_a_frame_behind_another_says_nothing_of_the_way(clock: Clock) -> None:
     assert worker.round_trip_s == before
     worker.settle(1, 0.01)
     assert worker.round_trip_s > before
+
+
+def test_a_frame_that_was_refused_says_nothing_of_the_way_or_of_the_fit(clock: Clock) -> None:
+    worker = ready()
+    turn(worker, clock, 0.1, 0.01)
+    before = worker.allowance(spare=True)
+    for index in range(20):
+        worker.give(index, IMAGE)
+        clock.now += 0.001
+        assert worker.settle(index, None)
+        assert not worker.settle(index, None)
+    assert worker.allowance(spare=True) == before > 2
 
 
 def test_a_line_that_is_full_gets_no_more(clock: Clock) -> None:

@@ -7,7 +7,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,17 +16,10 @@ import pytest
 from locstream.errors import LocstreamError
 from locstreamd.fit import node
 from locstreamd.fit.worker import Teller, command
+from waiting import until
 
 UNIT = Path(__file__).resolve().parents[2] / "systemd" / "locstream-worker.service"
-PATIENCE_S = 60.0
 SLEEP = "import time; time.sleep(600)"
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 class Doing:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import psutil
 import pytest
 
 from locstreamd.fit.pool import WorkerPool
+from waiting import until
 
 
 @pytest.fixture
@@ -22,10 +22,8 @@ def pool(tmp_path: Path) -> Iterator[WorkerPool]:
 
 
 def tend_until_dead(pool: WorkerPool) -> list[int]:
-    deadline = time.monotonic() + 20
-    while not (dead := pool.tend()):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    dead: list[int] = []
+    until(lambda: dead.extend(pool.tend()) or dead)
     return dead
 
 
@@ -49,11 +47,8 @@ def test_a_death_is_told_once_and_the_place_filled_again_after_a_wait(pool: Work
     assert tend_until_dead(pool) == [victim]
     assert pool.deaths == 1
     assert victim not in pool.pids
-    deadline = time.monotonic() + 20
-    while len(pool.pids) < 2:
-        assert pool.tend() == []
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    until(lambda: pool.tend() or len(pool.pids) == 2)
+    assert (len(pool.pids), pool.deaths) == (2, 1)
 
 
 def test_closing_ends_them_all(pool: WorkerPool) -> None:

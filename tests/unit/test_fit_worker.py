@@ -6,9 +6,10 @@ import contextlib
 import os
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -32,20 +33,8 @@ from locstreamd.fit import serve as serving
 from locstreamd.fit.fitter import RESIDUALS_EVERY, Fitter
 from locstreamd.fit.line import Line, LineLostError
 from locstreamd.fit.serve import MOST_FRAMES, Parting, join_message, serve
-from locstreamd.fit.work import (
-    FROM_WORKER,
-    Beat,
-    Done,
-    FromWorker,
-    Goodbye,
-    Join,
-    Leave,
-    Ready,
-    Refused,
-    Rejoin,
-    Work,
-    setup_message,
-)
+from locstreamd.fit.task import Task, setup_message
+from locstreamd.fit.work import FROM_WORKER, Beat, Done, FromWorker, Goodbye, Join, Leave, Ready, Refused, Rejoin, Work
 
 SIZE = 48
 CAMERA = CameraCalibration(pixel_size_nm=100.0, offset_adu=100.0, gain_e_per_adu=0.5, read_noise_e=1.6)
@@ -59,7 +48,7 @@ def frame(seed: int = 1) -> npt.NDArray[np.uint16]:
 
 
 def fitter(options: FitOptions, astigmatism: AstigmatismCalibration | None = None) -> Fitter:
-    return Fitter(*setup_message(CAMERA, SIZE, SIZE, options, astigmatism))
+    return Fitter(Task(CAMERA, SIZE, SIZE, options, astigmatism))
 
 
 @pytest.mark.parametrize(
@@ -179,12 +168,18 @@ def test_a_worker_joins_is_set_up_works_and_leaves(dispatcher: Dispatcher, worki
     refused, _ = dispatcher.take()
     assert isinstance(refused, Refused)
     assert refused.index == 0
-    message, maps = setup_message(CAMERA, SIZE, SIZE, DEPTH, LENS)
+    message, maps = setup_message(Task(CAMERA, SIZE, SIZE, DEPTH, LENS))
     dispatcher.say(*pack(message, *maps))
     ready, _ = dispatcher.take()
     assert isinstance(ready, Ready)
     assert ready.calibration == CAMERA.digest()
     assert 0 < ready.credits <= ready.most <= MOST_FRAMES
+    for pixels in ([image.tobytes()[:-2]], [], [image.tobytes()] * 2):
+        dispatcher.say(*pack(Work(index=3, number=3)), *pixels)
+        refused, _ = dispatcher.take()
+        assert isinstance(refused, Refused)
+        assert refused.index == 3
+        assert f"{SIZE} × {SIZE} px are {image.nbytes} bytes" in refused.reason
     for index, number in ((4, RESIDUALS_EVERY), (5, RESIDUALS_EVERY + 1)):
         dispatcher.say(*pack(Beat()))
         dispatcher.say(*pack(Work(index=index, number=number)), image.tobytes())
@@ -247,20 +242,25 @@ def test_silence_is_a_lost_line_for_one_that_nobody_watches(
     assert own.ended == []
 
 
-def test_a_calibration_that_is_not_the_one_that_was_sent_is_refused(
-    dispatcher: Dispatcher, working: Callable[..., Working]
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [({"calibration": "feedbeef"}, "calibration"), ({"fit": {"glow": True}}, "glow")],
+    ids=["another calibration", "options of another version"],
+)
+def test_a_set_up_that_cannot_be_worked_with_is_refused_with_the_reason(
+    dispatcher: Dispatcher, working: Callable[..., Working], change: dict[str, object], reason: str
 ) -> None:
     worker = working()
     dispatcher.take()
-    message, maps = setup_message(replace(CAMERA, offset_adu=np.full((SIZE, SIZE), 100, np.float32)), SIZE, SIZE, DEPTH)
-    damaged = bytearray(maps[0])
-    damaged[5] ^= 1
-    dispatcher.say(*pack(message, bytes(damaged)))
+    message, maps = setup_message(Task(CAMERA, SIZE, SIZE, DEPTH))
+    dispatcher.say(*pack(msgspec.structs.replace(message, **change), *maps))
     refused, _ = dispatcher.take()
     assert isinstance(refused, Refused)
     assert refused.index is None
-    assert "calibration" in refused.reason
-    assert isinstance(worker.end(), LocstreamError)
+    assert reason in refused.reason
+    ended = worker.end()
+    assert isinstance(ended, LocstreamError)
+    assert reason in str(ended)
 
 
 def until_lost(line: Line) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,19 +11,14 @@ import zmq
 from knocking import Knocking
 from locstream.errors import ConfigError, LocstreamError
 from locstream.stream.gate import KINDS, Gate, Refusal, heard
-from locstream.stream.keys import ClientKeys, Keyring, Role, read_client_keys, secure_client
+from locstream.stream.keys import ClientKeys, Keyring, Role, secure_client
 from locstreamd import gatehouse as module
 from locstreamd.gatehouse import Gatehouse
+from own_keys import keys_of
+from waiting import until
 
 ANYWHERE = "tcp://127.0.0.1:*"
 Socket = zmq.Socket[bytes]
-
-
-@pytest.fixture
-def keyring(tmp_path: Path) -> Keyring:
-    keyring = Keyring(tmp_path / "keys")
-    keyring.server()
-    return keyring
 
 
 @pytest.fixture
@@ -55,10 +49,6 @@ def router(context: zmq.Context[Socket], gatehouse: Gatehouse) -> Iterator[Socke
         gatehouse.release(router)
 
 
-def keys_of(keyring: Keyring, name: str, role: Role) -> ClientKeys:
-    return read_client_keys(keyring.create_client(name, role))
-
-
 def dealer(outside: zmq.Context[Socket], endpoint: str, keys: ClientKeys | None = None) -> Socket:
     dealer = outside.socket(zmq.DEALER)
     dealer.linger = 0
@@ -66,13 +56,6 @@ def dealer(outside: zmq.Context[Socket], endpoint: str, keys: ClientKeys | None 
         secure_client(dealer, keys)
     dealer.connect(endpoint)
     return dealer
-
-
-def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def first_heard(router: Socket) -> tuple[str | None, list[bytes]]:
@@ -85,8 +68,7 @@ def test_until_something_listens_it_asks_nobody_for_anything(context: zmq.Contex
     keyring = Keyring(tmp_path / "none")
     gatehouse = Gatehouse(context, keyring)
     gatehouse.tend()
-    gatehouse.count("work", "request", "ann")
-    assert gatehouse.why_not(None, "stop") == ""
+    assert gatehouse.refuse("work", None, "work") == ""
     assert gatehouse.take_refusals() == {}
     assert gatehouse.take_gone("work") == set()
     gatehouse.close()

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,15 +11,12 @@ from finished_run import METADATA, finished
 from locstream.bundle.bundle import Bundle, open_bundles
 from locstream.errors import ConfigError, LocstreamError
 from locstream.omero import client_library, filer, filing, preflight
-from locstream.omero.fetch import fetch, image_number, localizations_of, stack_of
 from locstream.omero.filer import LOST_IN_A_ROW, OmeroFiler, omero_filer
-from locstream.omero.filing import SOURCE, source_image
-from locstream.omero.server import About, FileOnServer, Session
+from locstream.omero.server import About, Session
 from locstream.omero.settings import OmeroSettings
 from locstream.omero.trouble import SessionLostError, SessionRefusedError
 from locstream.upload.filer import Check, UnreachableError
 from locstream.upload.places import filer_of
-from locstream.upload.progress_bar import ProgressBar
 from locstream.upload.settings import UploadSettings, load_upload_settings
 from omero_in_memory import SETTINGS, Memory, MemoryServer, MemorySession
 
@@ -46,7 +41,8 @@ class Sessions:
     """Opens sessions on one memory; each dies at the call that is its turn, 0 for never."""
 
     def __init__(self, memory: Memory, *dies_at: int, error: type[LocstreamError] = SessionLostError) -> None:
-        self.memory, self.opened, self._error = memory, [], error  # type: tuple[Memory, list[MemorySession], Any]
+        self.memory, self._error = memory, error
+        self.opened: list[MemorySession] = []
         self._dies_at: Iterator[int] = iter(dies_at)
 
     def __call__(self, settings: OmeroSettings) -> Session:
@@ -202,129 +198,3 @@ def test_runs_go_to_one_place_that_is_known(settings: UploadSettings, said: str)
 def test_the_settings_make_a_filer() -> None:
     assert isinstance(omero_filer({"host": "h"}), OmeroFiler)
     assert filer.OmeroFiler is OmeroFiler
-
-
-# --- the other direction
-
-
-class Files:
-    """A server that has files."""
-
-    def __init__(self, *contents: bytes) -> None:
-        self.contents = contents
-
-    def file(self, number: int, name: str = "a_locs.hdf5", **changes: Any) -> FileOnServer:
-        content = self.contents[number]
-        return FileOnServer(
-            **{
-                "file": number,
-                "name": name,
-                "size": len(content),
-                "sha1": hashlib.sha1(content).hexdigest(),
-                **changes,
-            }
-        )
-
-    def read(self, file: int, offset: int, count: int) -> bytes:
-        return self.contents[file][offset : offset + count]
-
-    def files_of(self, image: int) -> list[FileOnServer]:
-        return [self.file(number, f"{number}.ome.tif") for number in range(image)]
-
-    def attachments_of(self, image: int) -> list[FileOnServer]:
-        return [self.file(0, "a.csv"), self.file(1, "a_locs.hdf5")] if image == 1 else []
-
-
-def test_a_file_is_fetched_whole_or_not_at_all(tmp_path: Path) -> None:
-    server: Any = Files(b"abc" * 3_000_000)
-    path = fetch(server, server.file(0), tmp_path / "new")
-    assert path.read_bytes() == server.contents[0]
-    for wrong in ({"size": 10_000_000}, {"sha1": "0" * 40}):
-        with pytest.raises(UnreachableError, match="not what the server has"):
-            fetch(server, server.file(0, **wrong), tmp_path / "other")
-    assert list((tmp_path / "other").iterdir()) == []
-
-
-def test_a_name_on_the_server_stays_in_the_folder(tmp_path: Path) -> None:
-    server: Any = Files(b"abc")
-    assert fetch(server, server.file(0, "../../etc/a_locs.hdf5"), tmp_path / "in") == tmp_path / "in" / "a_locs.hdf5"
-    for name in ("..", "a/..", "", "a\0b"):
-        with pytest.raises(LocstreamError, match="cannot have that name here"):
-            fetch(server, server.file(0, name), tmp_path / "in")
-
-
-def test_the_localizations_of_an_image_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    server: Any = Files(b"table", b"localizations")
-    path = localizations_of(server, 1)
-    assert path.read_bytes() == b"localizations"
-    monkeypatch.setattr(Files, "read", None)
-    assert localizations_of(server, 1) == path, "it is not fetched twice"
-    with pytest.raises(LocstreamError, match="no localizations are attached to Image:2") as error:
-        localizations_of(server, 2)
-    assert "locstream omero process Image:2" in error.value.todo
-
-
-def test_an_image_of_several_files_is_not_a_stack() -> None:
-    server: Any = Files(b"a", b"b")
-    assert stack_of(server, 1).name == "0.ome.tif"
-    for image in (0, 2):
-        with pytest.raises(LocstreamError, match=f"imported from {image} files"):
-            stack_of(server, image)
-
-
-def test_images_are_named_by_number() -> None:
-    assert image_number("Image:12") == image_number("12") == 12
-    for wrong in ("Dataset:3", "Image:0", "twelve", ""):
-        with pytest.raises(LocstreamError, match="names no image"):
-            image_number(wrong)
-
-
-def test_results_belong_to_the_image_they_came_from_on_the_same_server_only() -> None:
-    settings = OmeroSettings(host="wss://omero.example.org/omero-ws")
-    assert source_image({SOURCE: "omero.example.org Image:12"}, settings) == 12
-    assert source_image({SOURCE: "another.example.org Image:12"}, settings) is None
-    assert source_image({}, settings) is None
-
-
-# --- progress
-
-
-class Screen:
-    """Keeps what is printed."""
-
-    def __init__(self, terminal: bool) -> None:
-        self.text, self._terminal = "", terminal
-
-    def write(self, text: str) -> int:
-        self.text += text
-        return len(text)
-
-    def flush(self) -> None:
-        pass
-
-    def isatty(self) -> bool:
-        return self._terminal
-
-
-def test_a_bar_shows_bytes_rate_and_step() -> None:
-    now = [0.0]
-    screen: Any = Screen(terminal=True)
-    bar = ProgressBar(screen, lambda: now[0])
-    bar.show("run", "run.ome.tif", 0, 100_000_000)
-    now[0] = 2.0
-    bar.show("run", "run.ome.tif", 50_000_000, 100_000_000)
-    assert screen.text.endswith("████████████             50.0 of 100.0 MB, 25.0 MB/s, run.ome.tif\033[K")
-    bar.tell("run: is filed")
-    assert screen.text.endswith("\nrun: is filed\n")
-
-
-def test_a_log_gets_a_line_now_and_then() -> None:
-    now = [0.0]
-    screen: Any = Screen(terminal=False)
-    bar = ProgressBar(screen, lambda: now[0])
-    for second in range(100):
-        now[0] = float(second)
-        bar.show("run", "run.ome.tif", second * 10**6, 10**8)
-    assert screen.text.count("\n") == 3
-    assert screen.text.startswith("run: 30.0 of 100.0 MB, 1.0 MB/s, run.ome.tif\n")

@@ -60,11 +60,13 @@ def test_what_is_not_encrypted_is_for_this_computer_only(host: str) -> None:
 @pytest.mark.parametrize(
     ("table", "said"),
     [
-        ({}, "omero.host: Field required"),
-        ({"host": "h", "grop": "lab"}, "omero.grop: Extra inputs"),
+        ({}, "omero.host is missing"),
+        ({"host": "h", "grop": "lab"}, "omero.grop: there is no such setting; did you mean 'group'"),
+        ({"host": "h", "tags": "dSTORM"}, "omero.tags = 'dSTORM': write a list, in brackets"),
+        ({"host": "h", "port": 70_000}, "omero.port = 70000: input should be less than or equal to 65535"),
         ({"host": "h", "dataset": "{day}"}, "may hold {name}"),
         ({"host": "h", "project": "{name"}, "may hold {name}"),
-        ({"host": "h", "verify": "system", "pinned": "x.pem"}, "either `pinned` or `verify`"),
+        ({"host": "h", "verify": "system", "pinned": "x.pem"}, "omero: either `pinned` or `verify`"),
         ({"host": "h", "pinned": "/no/such.pem"}, "there is no file /no/such.pem"),
         ({"host": "h", "verify": "/no/such.pem"}, "there is no file /no/such.pem"),
     ],
@@ -128,6 +130,13 @@ def test_a_library_that_is_missing_is_told_with_the_command_that_makes_it(
         client_library.use()
     assert "locstream omero install" in error.value.todo
     assert "stays queued" in error.value.safe
+
+
+def test_a_service_keeps_it_where_systemd_lets_it_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(client_library.VARIABLE, raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("CACHE_DIRECTORY", str(tmp_path / "service"))
+    assert client_library.environment().parent == tmp_path / "service"
 
 
 def test_an_environment_of_another_python_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from locstream.errors import SourceError
 from locstream.stacks.source import Frame
-from locstreamd.record import core_source
+from locstreamd.record import sequence
 from locstreamd.record.core_source import CoreSource
 from locstreamd.record.micromanager import MicroManagerOptions, open_micromanager
 from locstreamd.record.restarts import CameraStoppedError
@@ -25,6 +25,7 @@ from record_cameras import (
     sequence_tester,
     serial_of,
 )
+from waiting import until
 
 FAST = {"Camera": {"FastImage": 1}}
 
@@ -47,22 +48,16 @@ def demo() -> Iterator[CoreSource]:
 
 
 def wait_until_stopped(source: CoreSource) -> None:
-    deadline = time.monotonic() + 20
-    while source._core.isSequenceRunning():
-        assert time.monotonic() < deadline
-        pause()
+    until(lambda: not source._core.isSequenceRunning())
 
 
 def wait_until_overflowed(source: CoreSource) -> None:
-    deadline = time.monotonic() + 20
-    while not source._core.isBufferOverflowed():
-        assert time.monotonic() < deadline
-        pause()
+    until(source._core.isBufferOverflowed)
 
 
 def read_some(source: CoreSource, count: int) -> list[Frame]:
     frames: list[Frame] = []
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while len(frames) < count:
         assert time.monotonic() < deadline
         if (frame := source.read(0.1)) is not None:
@@ -147,7 +142,7 @@ def test_the_planned_number_ends_the_sequence() -> None:
 def test_no_frame_shows_the_picture_of_another_while_the_buffer_runs_full(
     spare: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(core_source, "SPARE_PART", spare)
+    monkeypatch.setattr(sequence, "SPARE_PART", spare)
     for buffer_mb in (1, 3, 8, 8, 8):
         source = sequence_tester(buffer_mb=buffer_mb)
         source.start()
@@ -164,7 +159,7 @@ def test_a_frame_that_may_have_been_overwritten_during_its_copy_is_left_out(monk
 
     def pop_slowly() -> object:
         popped = pop()
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while core.getRemainingImageCount() < core.getBufferTotalCapacity() - 1:
             assert time.monotonic() < deadline
             pause(0.0001)

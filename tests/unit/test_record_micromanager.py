@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from locstreamd.record.core_source import CoreSource
 from locstreamd.record.micromanager import MicroManagerOptions, Roi, affordable_mb, open_micromanager
 from locstreamd.record.mmcore import DEVICE_INTERFACE
 from record_cameras import DEMO_CFG, read_all
+from waiting import until
 
 Open = Callable[..., CoreSource]
 
@@ -121,10 +121,7 @@ def test_the_buffer_takes_a_quarter_of_the_memory_at_most() -> None:
 def test_micro_managers_own_log_is_written_where_it_is_wanted(open_camera: Open, tmp_path: Path) -> None:
     log = tmp_path / "core.log"
     open_camera(log_file=log)
-    deadline = time.monotonic() + 20
-    while "DCam from DemoCamera" not in log.read_text():  # the core writes from a thread of its own
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    until(lambda: "DCam from DemoCamera" in log.read_text())  # the core writes from a thread of its own
 
 
 def test_a_log_that_cannot_be_written_is_refused(open_camera: Open, tmp_path: Path) -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import itertools
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from locstream.errors import ConfigError, SourceError, StackError
-from locstream.stacks.source import STACK_FILE, Image, SourceInfo
+from locstream.stacks.source import Image, SourceInfo
 from locstreamd.record.replay import ReplaySource
 from record_cameras import read_all
 
@@ -188,10 +187,3 @@ def test_close_gives_the_stack_back() -> None:
     source.close()
     assert source.exhausted
     assert source.read(0) is None
-
-
-def test_it_says_where_the_stack_lies(tmp_path: Path) -> None:
-    assert STACK_FILE not in ReplaySource(MemoryStack(1)).info.details
-    source = ReplaySource(MemoryStack(1), path=tmp_path / "cell.tif")
-    assert source.info.details[STACK_FILE] == str(tmp_path / "cell.tif")
-    assert source.info.camera == "old camera"

@@ -19,6 +19,7 @@ from locstreamd.record.camera_noise import SimulatedChip
 from locstreamd.record.sample import Sample, SimulationOptions
 from locstreamd.record.simulated import SimulatedCamera, SimulatedSource, open_simulated, whole_frames_mb
 from record_cameras import read_all
+from waiting import until
 
 Open = Callable[..., SimulatedSource]
 
@@ -151,10 +152,7 @@ def test_stop_does_not_wait_for_a_long_exposure(open_camera: Open) -> None:
 def test_stop_frees_a_camera_that_waits_for_room(open_camera: Open) -> None:
     source = open_camera(frames=None, paced=False)
     source.start()
-    deadline = time.monotonic() + 20
-    while source._core.getRemainingImageCount() <= simulated.UNPACED_QUEUE:
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
+    until(lambda: source._core.getRemainingImageCount() > simulated.UNPACED_QUEUE)
     source.stop()
     numbers = [frame.number for frame in read_all(source)]
     assert numbers == list(range(len(numbers)))
@@ -167,10 +165,7 @@ def test_a_paced_camera_nobody_reads_overflows_loudly_and_keeps_its_frames(
     monkeypatch.setattr(simulated, "BUFFER_MB", 0)
     source = open_camera(frames=None, exposure_ms=0.5)
     source.start()
-    deadline = time.monotonic() + 20
-    while source._core.isSequenceRunning():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
+    until(lambda: not source._core.isSequenceRunning())
     numbers = [source.read(0).number for _ in range(16)]  # type: ignore[union-attr]  # None would fail, as it should
     assert numbers == list(range(16))
     with pytest.raises(SourceError, match="was full"):
@@ -189,21 +184,21 @@ def test_what_the_camera_dies_of_is_told_in_its_own_words(open_camera: Open, mon
     source = open_camera()
     monkeypatch.setattr(SimulatedChip, "expose", fail)
     source.start()
-    assert [source.read(1).number for _ in range(3)] == [0, 1, 2]
+    assert [source.read(60).number for _ in range(3)] == [0, 1, 2]
     with pytest.raises(SourceError, match="ArithmeticError: lamp out of order"):
-        source.read(1)
+        source.read(60)
 
 
 def test_closing_ends_the_cameras_thread(open_camera: Open) -> None:
     before = set(threading.enumerate())
     source = open_camera(frames=None)
     source.start()
-    assert source.read(1) is not None
+    assert source.read(60) is not None
     source.close()
     source.close()
     left = set(threading.enumerate()) - before
     for thread in left:
-        thread.join(timeout=5)
+        thread.join(timeout=60)
     assert not [thread for thread in left if thread.is_alive()]
     assert source.exhausted
 

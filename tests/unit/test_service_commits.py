@@ -15,7 +15,7 @@ from locstream.localizations import empty
 from locstream.results.file import ResultsWriter
 from locstream.results.frames import FrameOutcome, frame_records
 from locstream.results.reader import ResultsReader
-from locstreamd.fit.dispatch import Settled
+from locstreamd.fit.answers import Settled
 from locstreamd.service import commits as module
 from locstreamd.service.commits import FRAMES_A_COMMIT, Commits, Committed, Fitted
 from locstreamd.service.events import Event
@@ -45,7 +45,7 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Gate:
 
     def commit(self: ResultsWriter, *arguments: object) -> None:
         gate.reached.set()
-        assert gate.open.wait(20)
+        assert gate.open.wait(60)
         real(self, *arguments)
 
     monkeypatch.setattr(ResultsWriter, "_commit", commit)
@@ -101,7 +101,7 @@ def test_while_the_disk_takes_its_time_the_caller_goes_on(commits: Commits, gate
     gate.open.clear()
     commits.add(fitted(0))
     assert commits.turn(hurry=True) is None
-    assert gate.reached.wait(20)
+    assert gate.reached.wait(60)
     for n in range(1, 50):
         commits.add(fitted(n))
         assert commits.turn(hurry=True) is None, "one at a time, and nobody waits for it"
@@ -184,7 +184,7 @@ def test_closing_waits_for_what_is_under_way(path: Path, gate: Gate) -> None:
         gate.open.clear()
         commits.add(fitted(0))
         commits.turn(hurry=True)
-        assert gate.reached.wait(20)
+        assert gate.reached.wait(60)
         threading.Timer(0.05, gate.open.set).start()
         commits.close()
         commits.close()

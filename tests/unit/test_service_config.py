@@ -69,6 +69,7 @@ def test_the_file_wins_over_defaults_and_the_command_line_over_the_file(tmp_path
         ("[micromanager]\nconfig_file = 'a.cfg'\n[simulation]\n", r"one of them would be ignored"),
         ("[[camera]]\nquantum_efficiency = 1.5", r"camera\.0\.quantum_efficiency = 1\.5"),
         ("[results]\ncommit_hz = 0", r"results\.commit_hz = 0"),
+        ("[bundle]\nalso = 'pyme'", r"bundle\.also = 'pyme': write a list, in brackets"),
         ("[camera]\noffset_adu = 100", r"camera: write \[\[camera\]\], in double brackets"),
         ("[workers]\nlocal = false", r"workers: local = false needs listen"),
         (

@@ -7,23 +7,22 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
+import msgspec
 import pytest
 import zmq
 
+import stream_examples
 from locstream.errors import LocstreamError
-from locstream.results.ledger import LedgerSnapshot
 from locstream.stream.control import ask, control_endpoint
-from locstream.stream.keys import ClientKeys, Keyring, Role, read_client_keys
-from locstream.stream.messages import Hello, Reply, Request, Status
+from locstream.stream.keys import Keyring, Role
+from locstream.stream.messages import Reply, Request
 from locstream.stream.wire import pack
 from locstreamd.gatehouse import Gatehouse
 from locstreamd.service.control import ANSWERS_A_TURN, MAX_MESSAGE_BYTES, ControlSocket
+from own_keys import keys_of
+from stream_examples import STATUS
 
-HELLO = Hello(
-    acquisition="a1", seq=0, name="cell", software="test", width=5, height=4, pixel_size_nm=100.0, started_s=0.0,
-    folder="/data/patient",
-)  # fmt: skip
-STATUS = Status(acquisition="a1", seq=0, state="acquiring", ledger=LedgerSnapshot())
+HELLO = msgspec.structs.replace(stream_examples.HELLO, folder="/data/patient")
 
 
 class Desk:
@@ -65,13 +64,6 @@ class Desk:
 
 
 @pytest.fixture
-def keyring(tmp_path: Path) -> Keyring:
-    keyring = Keyring(tmp_path / "keys")
-    keyring.server()
-    return keyring
-
-
-@pytest.fixture
 def local(tmp_path: Path) -> str:
     return f"ipc://{tmp_path}/control"
 
@@ -80,10 +72,6 @@ def local(tmp_path: Path) -> str:
 def desk(keyring: Keyring, local: str) -> Iterator[Desk]:
     with Desk(keyring, local) as desk:
         yield desk
-
-
-def keys_of(keyring: Keyring, name: str, role: Role) -> ClientKeys:
-    return read_client_keys(keyring.create_client(name, role))
 
 
 @pytest.mark.parametrize("verb", ["status", "start", "stop", "abort", "dance"])

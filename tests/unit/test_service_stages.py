@@ -18,6 +18,7 @@ from locstream.stream.messages import STREAM, Status
 from locstream.stream.stages import Latency, Queue, Stages
 from locstream.stream.wire import pack
 from locstreamd.fit.lane import FitLane
+from locstreamd.fit.task import Task
 from locstreamd.record.lane import RecordLane
 from locstreamd.service.commits import UNCOMMITTED_FRAMES, Commits
 from locstreamd.service.config import WorkerSettings
@@ -81,7 +82,7 @@ def by_name(queues: tuple[Queue, ...]) -> dict[str, Queue]:
 def fit_lane(record: RecordLane, context: zmq.Context, tmp_path: Path, backlog_mb: int = 1) -> FitLane:
     settings = WorkerSettings(count=1, backlog_mb=backlog_mb)
     endpoint = f"ipc://{tmp_path}/w"
-    return FitLane(record, context, endpoint, CAMERA, HEIGHT, WIDTH, FitOptions(), settings)
+    return FitLane(record, context, endpoint, Task(CAMERA, HEIGHT, WIDTH, FitOptions()), settings)
 
 
 def test_frames_are_seen_where_they_wait(tmp_path: Path, context: zmq.Context, desk: SimpleNamespace) -> None:

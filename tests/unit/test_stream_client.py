@@ -20,7 +20,7 @@ from locstream.results.reader import ResultsReader, read_results
 from locstream.stream import async_client
 from locstream.stream.client import Client, connect
 from locstream.stream.digest import file_digest
-from locstream.stream.joining import Began, Ended, Rows
+from locstream.stream.events import Began, Ended, Rows
 from locstream.stream.messages import Status
 from locstream.stream.runtime import Connection, publish_connection
 from stream_server import Server, ServerThread

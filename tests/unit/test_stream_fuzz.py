@@ -66,6 +66,7 @@ def run(count: int, seed: int) -> None:
         understood.update(who)
         refused += not who
     assert refused > count
+    assert understood.total() > count // 50
     assert all(understood[name] > count // 5_000 for name in DIALECTS), "damage that is always refused tries little"
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ from locstream.stream.messages import HISTORY_REPLIES, Fetch, Reply, Request
 from locstream.stream.wire import Buffer, pack
 from locstreamd.gatehouse import Gatehouse
 from stream_server import ANYWHERE, Server, ServerThread
+from waiting import until
 
 
 @pytest.fixture
@@ -50,13 +50,6 @@ def refused(server: ServerThread) -> dict[str, int]:
     found = server.do(lambda s: dict(s.refused))
     assert isinstance(found, dict)
     return found
-
-
-def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_who_is_admitted_watches(server: ServerThread, keyring: Keyring, tmp_path: Path) -> None:
@@ -215,13 +208,7 @@ def test_one_who_may_not_is_refused_history_at_the_socket(server: ServerThread, 
     keys = keys_of(keyring, "ann")
 
     def ask(s: Server) -> list[Buffer]:
-        class Frame:
-            bytes = pack(Fetch(id=9))[0]
-
-            def get(self, name: str) -> str:
-                return "eve"
-
-        return s.router._answer([Frame()])
+        return s.router._answer("eve", [zmq.Frame(part) for part in pack(Fetch(id=9))])
 
     reply, _ = HISTORY_REPLIES.unpack(server.do(ask))
     assert isinstance(reply, Reply)

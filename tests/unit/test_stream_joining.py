@@ -10,16 +10,8 @@ from locstream.errors import MessageError
 from locstream.localizations import LOCALIZATION, LOCALIZATION_3D, Localizations
 from locstream.results.ledger import LedgerSnapshot
 from locstream.stream.digest import RowsDigest
-from locstream.stream.joining import (
-    HELD_OVERHEAD_BYTES,
-    UNHERALDED_LIMIT,
-    WAITING_LIMIT,
-    Began,
-    Ended,
-    Event,
-    Joining,
-    Rows,
-)
+from locstream.stream.events import Began, Ended, Event, Rows
+from locstream.stream.joining import HELD_OVERHEAD_BYTES, UNHERALDED_LIMIT, WAITING_LIMIT, Joining
 from locstream.stream.messages import Batch, Chunk, End, Fetch, Hello, Status, own_fields
 from results_example import localizations
 

@@ -13,7 +13,8 @@ import pytest
 import zmq
 
 from locstream.errors import LocstreamError
-from locstream.stream.keys import Admitted, KeyPair, Keyring, Role, read_client_keys
+from locstream.stream.admitted import Admitted
+from locstream.stream.keys import KeyPair, Keyring, Role, read_client_keys
 from locstream_watch.keys import command
 
 
@@ -171,6 +172,8 @@ def test_the_command_makes_lists_and_revokes(
     keyring = Keyring(tmp_path / "keys")
     assert command(["server"]) == 0
     assert capsys.readouterr().out.strip() == keyring.server().public
+    command(["list"])
+    assert "nobody is admitted" in capsys.readouterr().out
     command(["new", "ann"])
     assert str(keyring.folder / "ann.key.json") in capsys.readouterr().out
     public = zmq.curve_keypair()[0].decode()
@@ -215,3 +218,15 @@ def test_own_keys_are_not_made_twice_and_not_for_a_server_that_is_none(keyring: 
         keyring.create_own("lab", public[:-1])
     with pytest.raises(LocstreamError, match="is no name for a key"):
         keyring.create_own("../lab", public)
+
+
+def test_own_keys_stay_whoever_has_their_name_here(keyring: Keyring, tmp_path: Path) -> None:
+    server = Keyring(tmp_path / "other").server().public
+    path = keyring.create_own("office", server)
+    before = path.read_bytes()
+    with pytest.raises(LocstreamError, match="is there already"):
+        keyring.create_client("office", Role.VIEW)
+    assert keyring.admitted() == {}
+    keyring.admit("office", server, Role.VIEW)
+    keyring.revoke("office")
+    assert path.read_bytes() == before

@@ -17,7 +17,8 @@ import pytest
 from locstream.errors import MessageError
 from locstream.results.ledger import LedgerSnapshot
 from locstream.stream import messages
-from locstream.stream.joining import Joining, Rows
+from locstream.stream.events import Rows
+from locstream.stream.joining import Joining
 from locstream.stream.messages import (
     HISTORY_REPLIES,
     HISTORY_REQUESTS,

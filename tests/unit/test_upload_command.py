@@ -109,8 +109,8 @@ def test_a_folder_that_is_no_run_is_told(upload: Hand, tmp_path: Path) -> None:
         (None, "cannot be read"),
         ("", "does not say where"),
         ("folder =", "are not TOML"),
-        ("foldr = 'x'", r"foldr: Extra inputs"),
-        ("folder = 'x'\nnice = 40", "nice: "),
+        ("foldr = 'x'", r"foldr: there is no such setting; did you mean 'folder'\?"),
+        ("folder = 'x'\nnice = 40", "nice = 40: input should be less than or equal to 19"),
     ],
 )
 def test_settings_that_do_not_hold_are_told(tmp_path: Path, content: str | None, said: str) -> None:

@@ -1,11 +1,9 @@
-"""Following without a window: rows once and in order, notices, numbers, targets."""
+"""Following without a window: rows once and in order, camera frames, files, the next acquisition."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,25 +12,25 @@ import numpy as np
 import pytest
 
 from locstream.bundle.files import RunFiles
-from locstream.errors import LocstreamError, StackError
+from locstream.errors import StackError
 from locstream.localizations import Localizations, empty
 from locstream.results.file import ResultsWriter
 from locstream.results.frames import FRAME_RECORD, FrameOutcome
 from locstream.results.header import ResultsHeader
 from locstream.results.ledger import LedgerSnapshot
-from locstream.stacks.source import STACK_FILE
-from locstream.stream.messages import End, Hello, Status
+from locstream.stacks.place import STACK_FILE
+from locstream.stream.messages import Hello, Status
 from locstream_view.following.follower import Follower
 from locstream_view.following.frame_watch import FrameWatch
-from locstream_view.following.notices import lag, notices
-from locstream_view.following.numbers import numbers
+from locstream_view.following.notices import notices
 from locstream_view.following.raw_frames import open_frames
 from locstream_view.following.rows_in_order import RowsInOrder
 from locstream_view.following.run_files import files_here
 from locstream_view.following.seen import Seen
-from locstream_view.following.target import FileTarget, LiveTarget, target_of
-from locstream_view.model.model import Counted, ViewModel
+from locstream_view.following.target import FileTarget, LiveTarget
+from locstream_view.model.model import ViewModel
 from small_publisher import SmallPublisher
+from waiting import until
 
 ID = "a" * 32
 HELLO = Hello(
@@ -106,13 +104,26 @@ class TestCameraFramesOfAReplay:
             watch = FrameWatch(lambda: Seen("file", "run", model, files=files))
             watch.start()
             try:
-                deadline = time.monotonic() + 60
-                while watch.frame is None:
-                    assert time.monotonic() < deadline, watch.why
-                    time.sleep(0.01)
+                until(lambda: watch.frame is not None, lambda: watch.why)
+                assert watch.frame is not None
                 assert (watch.frame.number, len(watch.frame.columns), watch.why) == (3, 3, "")
             finally:
                 watch.close()
+
+    def test_the_average_is_of_each_frame_once_also_of_those_from_before(self, tmp_path: Path) -> None:
+        stack = tmp_path / "cell.npy"
+        np.save(stack, np.arange(12, dtype=np.uint16)[:, None, None] * np.ones((12, 48, 64), np.uint16))
+        with growing(tmp_path, source={STACK_FILE: str(stack)}) as (files, _):
+            model = ViewModel(64, 48, 100.0)
+            watch = FrameWatch(lambda: Seen("file", "run", model, files=files))
+            for stop, frames in ((10, range(10)), (12, (*range(10), 11))):
+                model.add(rows_of_frames(max(0, stop - 10), stop))
+                for _ in range(30):
+                    watch._look()
+                assert model.average is not None
+                assert model.average.frames == len(frames)
+                assert model.average.mean.mean() == pytest.approx(np.mean(frames))
+            watch.close()
 
     def test_why_there_are_none(self, tmp_path: Path) -> None:
         with growing(tmp_path) as (files, _):
@@ -179,12 +190,12 @@ def publisher(tmp_path: Path) -> Iterator[SmallPublisher]:
     publisher.close()
 
 
-def turn_until(publisher: SmallPublisher, condition: object, what: str) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline, what
+def turn_until(publisher: SmallPublisher, condition: Callable[[], object], what: str) -> None:
+    def happened() -> object:
         publisher.tend()
-        time.sleep(0.01)
+        return condition()
+
+    until(happened, lambda: what)
 
 
 class TestFollower:
@@ -255,9 +266,9 @@ class TestFollower:
             follower = Follower(FileTarget(files.live_results))
             follower.start()
             try:
-                _wait(lambda: follower.seen.model is not None and follower.seen.model.counted.total == 30)
+                until(lambda: follower.seen.model is not None and follower.seen.model.counted.total == 30)
                 writer.append(rows_of_frames(10, 20), records(10, 20))
-                _wait(lambda: follower.seen.model is not None and follower.seen.model.counted.total == 60)
+                until(lambda: follower.seen.model is not None and follower.seen.model.counted.total == 60)
                 assert follower.seen.model is not None
                 assert follower.seen.model.last_frame == 19
             finally:
@@ -266,7 +277,7 @@ class TestFollower:
     def test_an_endpoint_that_is_none_is_told(self) -> None:
         follower = Follower(LiveTarget(endpoint="tcp://nowhere:notaport"))
         follower.start()
-        _wait(lambda: "tcp://nowhere:notaport" in follower.seen.trouble)
+        until(lambda: "tcp://nowhere:notaport" in follower.seen.trouble)
         assert follower.is_alive()
         follower.close()
 
@@ -275,118 +286,6 @@ class TestFollower:
         path.write_bytes(b"not HDF5")
         follower = Follower(FileTarget(path))
         follower.start()
-        _wait(lambda: follower.seen.trouble != "")
+        until(lambda: follower.seen.trouble != "")
         assert any("cannot be read" in notice.what for notice in notices(follower.seen))
         follower.close()
-
-
-def _wait(condition: object) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
-def status(**values: object) -> Status:
-    given = {name: getattr(STATUS, name) for name in STATUS.__struct_fields__} | values
-    return Status(**given)
-
-
-LIVE = Seen("following", "run", hello=HELLO, status=STATUS)
-
-
-class TestNotices:
-    def test_none_where_all_is_well(self) -> None:
-        assert notices(LIVE) == []
-        assert notices(Seen("waiting", "an acquisition")) == []
-
-    @pytest.mark.parametrize(
-        ("seen", "severity", "words"),
-        [
-            (replace(LIVE, phase="silent", silent_s=9.0), "wrong", "for 9 s"),
-            (replace(LIVE, missing_rows=1_234), "attention", "1,234 localizations"),
-            (
-                replace(LIVE, status=status(ledger=LedgerSnapshot(acquired=9, fitted=9, camera_dropped=4))),
-                "wrong",
-                "dropped 4 frames",
-            ),
-            (
-                replace(LIVE, status=status(ledger=LedgerSnapshot(acquired=900, pending=900), fps_acquired=100.0)),
-                "attention",
-                "9 s behind",
-            ),
-            (
-                replace(LIVE, status=status(ledger=LedgerSnapshot(acquired=9, fitted=8, failed=1))),
-                "attention",
-                "1 frames could not be fitted",
-            ),
-            (replace(LIVE, status=status(warning="the gain is wrong")), "attention", "the gain is wrong"),
-            (replace(LIVE, status=status(disk_free_mb=50.0, fps_acquired=100.0)), "wrong", "room for 1 min"),
-            (
-                replace(
-                    LIVE,
-                    phase="ended",
-                    end=End(acquisition=ID, seq=9, outcome="faulted", frames=1, rows=1, message="the disk is full"),
-                ),
-                "wrong",
-                "the disk is full",
-            ),
-        ],
-    )
-    def test_each_says_what_and_how_bad(self, seen: Seen, severity: str, words: str) -> None:
-        found = notices(seen)
-        assert len(found) == 1
-        assert found[0].severity == severity
-        assert words in found[0].what
-
-    def test_the_worst_comes_first(self) -> None:
-        found = notices(replace(LIVE, missing_rows=1, phase="silent"))
-        assert [notice.severity for notice in found] == ["wrong", "attention"]
-
-    def test_lag_is_in_seconds_of_the_camera(self) -> None:
-        behind = status(ledger=LedgerSnapshot(acquired=60, pending=50), fps_acquired=25.0)
-        assert lag(behind) == 2.0
-        assert lag(status(fps_acquired=0.0)) is None
-
-
-class TestNumbers:
-    def test_what_is_not_well_stands_out(self) -> None:
-        ledger = LedgerSnapshot(acquired=100, fitted=40, pending=60, camera_dropped=2)
-        seen = replace(LIVE, status=status(ledger=ledger, fps_acquired=10.0, disk_free_mb=5_000.0))
-        found = {number.label: number for number in numbers(seen, Counted(50, 25))}
-        assert not found["Lag"].good
-        assert found["Lag"].text.startswith("6.0 s")
-        assert not found["Dropped"].good
-        assert "50 % shown" in found["Localizations"].text
-        assert found["State"].text == "acquiring"
-
-    def test_waiting(self) -> None:
-        found = numbers(Seen("waiting", "an acquisition"), Counted())
-        assert [number.label for number in found] == ["State", "Localizations"]
-
-
-class TestTarget:
-    def test_nothing_is_whatever_runs_here(self) -> None:
-        assert target_of("") == LiveTarget()
-
-    def test_an_endpoint(self) -> None:
-        assert target_of("tcp://scope:5555") == LiveTarget(endpoint="tcp://scope:5555")
-
-    def test_a_name_may_begin_later(self) -> None:
-        assert target_of("cell-3") == LiveTarget(wanted="cell-3")
-
-    def test_a_file_and_the_folder_of_a_run(self, tmp_path: Path) -> None:
-        path = tmp_path / "run_locs.hdf5"
-        path.write_bytes(b"")
-        assert target_of(str(path)) == FileTarget(path)
-        assert target_of(str(tmp_path)) == FileTarget(path)
-        assert FileTarget(path).files == RunFiles(tmp_path, "run")
-
-    @pytest.mark.parametrize("text", ["nowhere_locs.hdf5", "a/b"])
-    def test_a_path_that_is_not_there_is_told(self, text: str) -> None:
-        with pytest.raises(LocstreamError, match="there is no file"):
-            target_of(text)
-
-    def test_a_folder_without_results_is_told(self, tmp_path: Path) -> None:
-        with pytest.raises(LocstreamError, match="no results file"):
-            target_of(str(tmp_path))

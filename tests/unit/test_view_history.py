@@ -92,6 +92,21 @@ def test_beyond_the_last_row_there_is_nothing_yet(tmp_path: Path, history: Histo
             assert (chunk.row_first, len(rows), chunk.more, chunk.committed) == (beyond, 0, False, writer.n_rows)
 
 
+def test_an_acquisition_that_ended_before_its_file_was_begun_has_no_rows_and_an_end(
+    tmp_path: Path, history: History
+) -> None:
+    live = live_path(tmp_path, "a1")
+    history.begin("a1", live, final_path(live), depth=True)
+    chunk, _ = fetch(history)
+    assert (chunk.committed, chunk.ended, chunk.end) == (0, False, None)
+    end = End(acquisition="a1", seq=1, outcome="stopped", frames=0, rows=0)
+    history.end("a1", end)
+    chunk, rows = fetch(history, from_row=5)
+    assert (chunk.committed, chunk.ended, chunk.end, rows.dtype) == (0, True, end, LOCALIZATION_3D)
+    history.end("a1", End(acquisition="a1", seq=1, outcome="complete", frames=9, rows=7))
+    assert "cannot be read" in refusal(history), "there were rows, and their file is gone"
+
+
 def test_an_answer_is_bounded(tmp_path: Path, history: History) -> None:
     rows = localizations(np.zeros(40_000))
     with begin(tmp_path, history) as writer:

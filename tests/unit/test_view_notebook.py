@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from locstream.rendering.grid import grid
 from locstream.rendering.histogram import accumulate
 from locstream.results.file import ResultsWriter
 from results_example import HEIGHT, PIXEL_SIZE_NM, WIDTH, batch, header
+from waiting import until
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "view.md"
 
@@ -27,10 +27,7 @@ def test_the_picture_as_an_array(tmp_path: Path) -> None:
     names: dict[str, Any] = {}
     exec(before, names)
     follower = names["follower"]
-    deadline = time.monotonic() + 60
-    while follower.seen.model is None or follower.seen.model.counted.total < len(rows):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    until(lambda: follower.seen.model is not None and follower.seen.model.counted.total == len(rows))
     exec(after.split("\n", 1)[1], names)
     writer.close()
     where = grid(HEIGHT, WIDTH, PIXEL_SIZE_NM, 20.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -226,6 +227,17 @@ def test_a_driver_that_crashes_fails_or_hangs_is_none(
     program.chmod(0o755)
     monkeypatch.setattr(opengl.sys, "executable", str(program))
     assert opengl.Trial().renderer(1.0 if "sleep" in driver else 60.0) == ""
+
+
+def test_a_trial_that_nobody_asks_is_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    program = tmp_path / "python"
+    program.write_text("#!/bin/sh\nexec sleep 600\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(opengl.sys, "executable", str(program))
+    trial = opengl.Trial()
+    trial.close()
+    trial.close()
+    assert trial._process.returncode == -signal.SIGKILL
 
 
 def test_the_trial_sees_whether_a_picture_came_through() -> None:

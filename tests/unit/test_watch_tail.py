@@ -21,22 +21,15 @@ from locstream.results.layout import live_path
 from locstream.results.ledger import LedgerSnapshot
 from locstream.results.reader import read_results
 from locstream.stream.client import Client
-from locstream.stream.joining import Began, Ended, Event, Rows
+from locstream.stream.events import Began, Ended, Event, Rows
 from locstream.stream.keys import Keyring, Role
-from locstream.stream.messages import End, Hello, Status
+from locstream.stream.messages import End, Status
 from locstream_watch.forms import sink_for
 from locstream_watch.tail import Tail, command
 from locstreamd.gatehouse import Gatehouse
+from stream_examples import HELLO, STATUS
 from stream_server import Server, ServerThread
 
-HELLO = Hello(
-    acquisition="a1", seq=0, name="cell", software="locstream 0", width=5, height=4, pixel_size_nm=100.0, started_s=0.0
-)
-STATUS = Status(
-    acquisition="a1", seq=1, state="acquiring", localizations=30, per_frame=3.0, photons=800.0, background=9.5,
-    ledger=LedgerSnapshot(acquired=12, fitted=10, pending=2, last_acquired=11), precision_nm=10.0, sigma_nm=130.0,
-    fps_acquired=99.5, fps_fitted=99.0, queued=2, workers=1, load="delayed", lag_s=1.5,
-)  # fmt: skip
 BEGAN = Began("a1", HELLO)
 
 
