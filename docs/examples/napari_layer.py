@@ -1,4 +1,4 @@
-"""The growing picture as a layer of napari: python napari_layer.py [NAME | ENDPOINT | FILE]."""
+"""The growing picture as a layer of napari: python napari_layer.py [NAME | ADDRESS | FILE]."""
 
 import sys
 
