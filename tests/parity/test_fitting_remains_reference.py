@@ -15,17 +15,15 @@ from locstream.fitting.groups import GroupRoom, collect, room_for_groups
 from locstream.fitting.joint import Prior, fit_group
 from locstream.fitting.newcomers import search, search_pair, split
 from locstream.fitting.remains import (
-    COVERED,
-    FAR,
-    NEAR,
     TILE_PX,
     Remains,
-    add_light,
     cover,
     find_background,
     height_of_peak,
+    noise_alone,
     remains_of,
     score_every_pixel,
+    shine,
 )
 from locstream.fitting.sensor import sensor
 
@@ -45,26 +43,23 @@ def rest_of(image: np.ndarray, saturation_adu: float = 65_536.0) -> Remains:
     return remains_of(image, sensor(CAMERA, *SHAPE), saturation_adu, TOP, BOTTOM, LEFT, RIGHT)
 
 
-def shine(table: np.ndarray, part: float, remains: Remains, room: GroupRoom) -> None:
+def add(table: np.ndarray, part: float, remains: Remains, room: GroupRoom) -> None:
     fits = room_for_fits(len(table))
     for k, name in ((X, "x"), (Y, "y"), (PHOTONS, "photons")):
         fits.estimate[:, k] = table[name]
     fits.estimate[:, SIGMA] = 1.3
     members = np.arange(len(table), dtype=np.int32)
-    add_light(
-        part, members, len(table), fits.estimate, remains.top, remains.left, remains.light, room.edges, room.axis_x,
-        room.axis_y,
-    )  # fmt: skip
+    shine(part, members, len(table), fits.estimate, remains, room)
 
 
 def test_the_light_of_molecules_is_their_image_and_can_be_taken_away() -> None:
     image, table = frame()
     remains, room = rest_of(image), room_for_groups(BOX, 1.3)
-    shine(table, 1.0, remains, room)
+    add(table, 1.0, remains, room)
     expected = light(table, *SHAPE, sigma=1.3, background=0.0)[TOP:BOTTOM, LEFT:RIGHT]
     np.testing.assert_allclose(remains.light, expected, atol=1e-3 * 3000 * 0.1)
     assert remains.light.sum() == pytest.approx(expected.sum(), rel=1e-3)
-    shine(table, -1.0, remains, room)
+    add(table, -1.0, remains, room)
     np.testing.assert_allclose(remains.light, 0, atol=1e-3)
 
 
@@ -72,7 +67,7 @@ def test_the_background_is_the_mean_of_what_remains_around() -> None:
     image, table = frame()
     image[30, 30] = 5000
     remains, room = rest_of(image, 4095.0), room_for_groups(BOX, 1.3)
-    shine(table, 1.0, remains, room)
+    add(table, 1.0, remains, room)
     find_background(remains)
     rest = CAMERA.photoelectrons(image)[TOP:BOTTOM, LEFT:RIGHT] - remains.light
     rest[30 - TOP, 30 - LEFT] = np.nan
@@ -87,7 +82,7 @@ def test_the_score_of_one_more_molecule_at_every_pixel() -> None:
     image, table = frame()
     image[20, 40] = 5000
     remains, room = rest_of(image, 4095.0), room_for_groups(BOX, 1.3)
-    shine(table[:2], 1.0, remains, room)
+    add(table[:2], 1.0, remains, room)
     find_background(remains)
     level = np.repeat(np.repeat(remains.background, TILE_PX, 0), TILE_PX, 1)[: BOTTOM - TOP, : RIGHT - LEFT]
     mean = remains.light + level
@@ -104,26 +99,36 @@ def test_the_score_of_one_more_molecule_at_every_pixel() -> None:
     assert not usable.all()
 
     peak = round(table["y"][2]) - TOP, round(table["x"][2]) - LEFT
-    remains.place[:] = NEAR
     heights = np.array(
         [[height_of_peak(remains, j, i, 25.0) for i in range(3, 50)] for j in range(3, BOTTOM - TOP - 3)]
     )
     assert [(j + 3, i + 3) for j, i in np.argwhere(heights > 0)] == [peak], "the one whose light was left"
     assert heights.max() * 2 * math.pi * 1.3**2 == pytest.approx(800, rel=0.35)
-    for elsewhere in (FAR, COVERED):
-        remains.place[:] = elsewhere
-        assert height_of_peak(remains, *peak, 25.0) == 0
+    remains.covered[peak] = True
+    assert height_of_peak(remains, *peak, 25.0) == 0
 
 
-def test_boxes_cover_what_is_in_them_and_are_near_what_is_around() -> None:
+def test_boxes_cover_what_is_in_them() -> None:
     remains = rest_of(frame()[0])
     places = [(5.2, 7.6), (30.4, 20.0), (33.6, 22.4), (58.0, 45.0)]
     for x, y in places:
         cover(remains, x, y, BOX)
     rows, columns = np.mgrid[TOP:BOTTOM, LEFT:RIGHT]
     far = np.min([np.maximum(abs(rows - round(y)), abs(columns - round(x))) for x, y in places], axis=0)
-    expected = np.where(far <= BOX // 2, COVERED, np.where(far <= BOX, NEAR, FAR))
-    np.testing.assert_array_equal(remains.place, expected)
+    np.testing.assert_array_equal(remains.covered, far <= BOX // 2)
+
+
+def test_the_noise_of_the_matched_filter_is_what_it_scatters_by() -> None:
+    """Photons of a molecule that is not there, at one place of many frames without any."""
+    rng, remains = np.random.default_rng(3), rest_of(np.full(SHAPE, 130, np.uint16))
+    find_background(remains)
+    background, variance = float(remains.background[0, 0]), 1.6**2
+    rows, columns = np.mgrid[-8:9, -8:9]
+    image = np.exp(-0.5 * (rows**2 + columns**2) / 1.3**2) / (2 * np.pi * 1.3**2)
+    noise = rng.poisson(background, (20_000, *image.shape)) + rng.normal(0, 1.6, (20_000, *image.shape))
+    photons = ((noise - background) * image).sum(axis=(1, 2)) / (image**2).sum()
+    assert noise_alone(remains, 20.0, 20.0, 1.3) == pytest.approx(photons.std(), rel=0.03)
+    assert photons.std() == pytest.approx(math.sqrt((background + variance) / (image**2).sum()), rel=0.03)
 
 
 @pytest.mark.parametrize("degrees", [0, 35, 90, 160])

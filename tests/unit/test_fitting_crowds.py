@@ -57,6 +57,45 @@ def test_a_width_that_is_a_tenth_off_costs_little(psf_sigma_nm: float) -> None:
     assert scored(10.0, psf_sigma_nm=psf_sigma_nm).jaccard > scored(10.0).jaccard - 0.04
 
 
+def test_what_would_not_be_found_alone_is_not_found_in_a_crowd() -> None:
+    """Five standard deviations of the matched filter are 168 photons here; molecules have 200 at least."""
+    rows, _ = found(50.0, model="fixed")
+    alone = 2 * np.sqrt(np.pi) * 1.3 * np.sqrt(50 + 1.6**2)
+    assert rows["photons"].min() > 0.9 * 5 * alone, "the background of each place is its own"
+    assert np.mean(rows["photons"] < 1.5 * 5 * alone) > 0.02, "many that could just be found are"
+
+
+@pytest.mark.parametrize("model", ["sigma", "fixed"])
+def test_those_who_stand_apart_from_a_crowd_are_found_however_it_is_fitted(model: str) -> None:
+    """In a dense frame a tile's background is full of molecules: some that stand apart show no peak at first."""
+    apart = hits = 0
+    for frame in range(6):
+        image, truth = dense(frame, 50.0)
+        places = truth[:, :2]
+        away = np.hypot(*(places[:, None] - places).transpose(2, 0, 1)) + 99 * np.eye(len(places))
+        chosen = (away.min(axis=1) > 4) & (truth[:, 2] > 350)
+        rows = Localizer(CAMERA, SIDE, SIDE, FitOptions.model_validate({"model": model}))(image, frame)
+        seen = np.column_stack([rows["x_nm"], rows["y_nm"]]) / 100
+        nearest = np.hypot(*(places[chosen][:, None] - seen).transpose(2, 0, 1)).min(axis=1)
+        apart, hits = apart + len(nearest), hits + int(np.sum(nearest < 1))
+    assert apart > 150
+    assert hits >= 0.99 * apart
+
+
+def test_molecules_that_stand_in_rows_are_counted() -> None:
+    """Nothing is missed where the light of four neighbours reaches, and hardly anything is taken for two."""
+    rng = np.random.default_rng(2)
+    grid = np.stack(np.meshgrid(np.arange(10, 87, 7.0), np.arange(10, 87, 7.0)), -1).reshape(-1, 2)
+    x, y = (grid + rng.uniform(-1, 1, grid.shape)).T
+    mean = light(molecules(x, y, 1000.0), SIDE, SIDE, sigma=1.3, background=10.0)
+    for model in ("sigma", "fixed"):
+        rows = Localizer(CAMERA, SIDE, SIDE, FitOptions.model_validate({"model": model}))(expose(mean, CAMERA, rng), 0)
+        truth = np.column_stack([np.zeros(len(x)), x, y])
+        result = score(rows, 100.0, truth, 1.0)
+        assert result.matched == len(grid)
+        assert result.found <= 1.04 * len(grid)
+
+
 def test_the_default_threshold_is_near_the_best() -> None:
     at = {threshold: scored(50.0, threshold=threshold).jaccard for threshold in (4.0, 5.0, 6.0)}
     assert at[5.0] > max(at.values()) - 0.015

@@ -2,7 +2,7 @@
 
 The idea is that of 3D-DAOSTORM (Babcock et al., Optical Nanoscopy 1, 6, 2012): fit what is known, look at what
 remains, admit the clearest of it, fit again, and lower the bar from round to round. What is fitted at a time is a
-block, a molecule and those nearest to it, jointly (`joint`) over the pixels of their boxes; the light of all others is
+block, a molecule and those nearest to it, jointly over the pixels of their boxes (`blocks`); the light of all others is
 taken as known. The blocks of the next round are others, so that what was known in one is fitted in the next.
 
 Only places where molecules are dense come here; all others have been dealt with by `overlaps`.
@@ -11,32 +11,30 @@ Only places where molecules are dense come here; all others have been dealt with
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import numba
 import numpy as np
 import numpy.typing as npt
 
+from locstream.fitting.blocks import BLOCK_SIGMAS, FAILED, Block, Turn, fit_block, gather_block, room_for_blocks
 from locstream.fitting.gaussian import BACKGROUND, PHOTONS, SIGMA, SpotFits, X, Y
-from locstream.fitting.groups import MAX_FOUND, MAX_MEMBERS, MODEL_ERROR, Group, GroupRoom, collect
-from locstream.fitting.joint import MIN_PHOTONS, TOLERANCE, Fitted, Prior, fit_group, write_members
-from locstream.fitting.newcomers import admit, copy, distinct, search, search_pair, split
+from locstream.fitting.groups import MAX_MEMBERS, MODEL_ERROR, GroupRoom
+from locstream.fitting.joint import Prior
 from locstream.fitting.remains import (
     Remains,
-    add_light,
     background_here,
     cover,
     find_background,
     height_of_peak,
+    noise_alone,
     remains_of,
     score_every_pixel,
+    shine,
 )
 from locstream.fitting.sensor import Sensor
 from locstream.fitting.status import FitStatus
 from locstream.stacks.source import Image
 
-Floats = npt.NDArray[np.float32]
-Doubles = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int32]
 Flags = npt.NDArray[np.bool_]
 
@@ -47,31 +45,19 @@ CROWD_SIGMAS, CROWDED_BY = 8.0, 4
 that is one molecule a micrometre²."""
 ROUNDS = 6
 FIRST_BAR, LOWER_BY = 3.0, 0.7
-"""What a newcomer needs in the first round, in parts of what it needs in the last, and by how much less each round."""
-BLOCK_SIGMAS, BLOCK = 4.0, 6
-"""A block is a molecule and as many as this, with it, of those as near, in widths."""
+"""What a newcomer to a block needs in the first round, in parts of what it needs in the last, and by how much less each
+round."""
 CROWD_THRESHOLD = 0.6
-"""Least evidence for a molecule in a crowd, in parts of the threshold: where every second place holds a molecule, one
+"""Least evidence for one more molecule in a block, in parts of the threshold: where every second place holds one, one
 more is no rare event and takes less to be believed than one in an empty frame."""
-ALONE = 1.5
-"""A peak outside all boxes needs so much more: it has not been fitted."""
-MIN_SCORE, MIN_ELONGATION = 2.0, 2.0
-"""Least sign of a newcomer, standard deviations, for which it is tried."""
-TRIALS = 6
-MIN_DISTANCE = 0.75
-"""Least distance of two members of a block, in parts of the width in focus."""
-NEIGHBOURHOOD = 3.0
-"""As near, in widths, the flaws of a member's image may look like a newcomer."""
-NARROW_PRIOR = 0.1
-"""Standard deviation of the prior for a width in a crowd, in parts of the width in focus; the narrower, the better two
-molecules can be told from a wide one."""
-BACKGROUND_PRIOR = 0.05
-"""The same for the background of a block, in parts of what remains around it."""
-ROUGH = 3e-2
-"""Tolerance of all rounds but the last."""
+PEAK_THRESHOLD = 0.8
+"""Least score of a peak outside all boxes, in parts of the threshold: less than a molecule needs in the end, for the
+light that is taken for others' is partly its own."""
 MIN_CERTAINTY = 1.0
 """A molecule goes when its photons are less than so many standard deviations."""
-LEAST_PHOTONS = 20.0
+FLAW_PHOTONS = 20_000.0
+"""The frame's own images tell how far they depart from the model; `MODEL_ERROR`, the most that is assumed, weighs as
+much as blocks with so many photons."""
 
 _CONVERGED, _NOT_CONVERGED, _BAD_DATA = (
     int(s) for s in (FitStatus.CONVERGED, FitStatus.NOT_CONVERGED, FitStatus.BAD_DATA)
@@ -132,17 +118,8 @@ def _lay_out(
         if crowded[m] or status[m] == _CONVERGED:
             shining[n] = m
             n += 1
-    _shine(1.0, shining, n, fits, remains, room)
+    shine(1.0, shining, n, estimate, remains, room)
     return remains
-
-
-@_jit
-def _shine(part: float, member: Ints, members: int, fits: SpotFits, remains: Remains, room: GroupRoom) -> None:
-    """Add a part of some molecules' light to what is known of the rectangle; -1 takes it away."""
-    add_light(
-        part, member, members, fits.estimate, remains.top, remains.left, remains.light, room.edges, room.axis_x,
-        room.axis_y,
-    )  # fmt: skip
 
 
 @_jit
@@ -150,10 +127,10 @@ def _admit_peaks(
     evidence: float, sigma: float, crowd: Ints, n: int, molecules: int, box: int, remains: Remains, room: GroupRoom,
     fits: SpotFits,
 ) -> int:  # fmt: skip
-    """Let molecules join that show in what remains between the boxes; returns how many there are then."""
+    """Let molecules join that show in what remains outside the boxes; returns how many there are then."""
     estimate, uncertainty, _, _, status = fits
     before = molecules
-    remains.place[:] = 0
+    remains.covered[:] = False
     for k in range(n):
         cover(remains, estimate[crowd[k], X], estimate[crowd[k], Y], box)
     score_every_pixel(remains, room.profile)
@@ -170,189 +147,57 @@ def _admit_peaks(
                 crowd[n] = m
                 molecules += 1
                 n += 1
-    _shine(1.0, crowd[n - molecules + before : n], molecules - before, fits, remains, room)
+    shine(1.0, crowd[n - molecules + before : n], molecules - before, estimate, remains, room)
     return molecules
 
 
 @_jit
-def _gather(
-    at: int, crowd: Ints, n: int, estimate: Floats, free: Flags, reach: float, member: Ints, distance: Doubles
+def _drop_faint(
+    crowd: Ints, n: int, threshold: float, sigma: float, remains: Remains, room: GroupRoom, fits: SpotFits
 ) -> int:
-    """Gather a block: of the molecules that are free those nearest to one. `crowd` is sorted by row."""
-    first = crowd[at]
-    member[0], distance[0], members = first, 0.0, 1
-    for direction in (-1, 1):
-        j = at + direction
-        while 0 <= j < n and abs(estimate[crowd[j], Y] - estimate[first, Y]) <= reach:
-            m = crowd[j]
-            away = math.hypot(estimate[m, X] - estimate[first, X], estimate[m, Y] - estimate[first, Y])
-            if free[m] and away <= reach and (members < BLOCK or away < distance[BLOCK - 1]):
-                k = min(members, BLOCK - 1)
-                while k > 1 and distance[k - 1] > away:
-                    member[k], distance[k] = member[k - 1], distance[k - 1]
-                    k -= 1
-                member[k], distance[k] = m, away
-                members = min(members + 1, BLOCK)
-            j += direction
-    for k in range(members):
-        free[member[k]] = False
-    return members
-
-
-@_jit
-def _take_out(
-    image: Image, camera: Sensor, saturation_adu: float, member: Ints, members: int, box: int, corner: Ints,
-    theta: Doubles, start: Doubles, remains: Remains, room: GroupRoom, fits: SpotFits,
-) -> Group:  # fmt: skip
-    """Collect the pixels of a block, with the light of all others as known, and start its members where they are."""
-    estimate = fits.estimate
-    rows, columns = image.shape
-    _shine(-1.0, member, members, fits, remains, room)
-    for k in range(members):
-        m = member[k]
-        corner[m, 0] = min(max(round(estimate[m, Y]) - box // 2, 0), rows - box)
-        corner[m, 1] = min(max(round(estimate[m, X]) - box // 2, 0), columns - box)
-    group = collect(image, camera, saturation_adu, corner, box, member, members, room)
-    run, known, light = room.run, room.known, remains.light
-    down, along = group.top - remains.top, group.left - remains.left
-    for r in range(group.runs):
-        row, column, first, length = run[r, 0], run[r, 1], run[r, 2], run[r, 3]
-        for i in range(length):
-            known[first + i] += max(light[down + row, along + column + i], np.float32(0))
-    for k in range(members):
-        m = member[k]
-        theta[k, X], theta[k, Y] = estimate[m, X] - group.left, estimate[m, Y] - group.top
-        theta[k, PHOTONS], theta[k, SIGMA] = estimate[m, PHOTONS], estimate[m, SIGMA]
-        start[k, X], start[k, Y] = theta[k, X], theta[k, Y]
-    return group
-
-
-@_jit
-def _evidence(theta: Doubles, last: int, sigma: float) -> float:
-    """Return by how much chi-square may fall for the flaws of the images around the last member."""
-    photons: float = theta[last, PHOTONS]
-    for m in range(last):
-        if math.hypot(theta[m, X] - theta[last, X], theta[m, Y] - theta[last, Y]) < NEIGHBOURHOOD * sigma:
-            photons += theta[m, PHOTONS]
-    return MODEL_ERROR**2 * photons
-
-
-@_jit
-def _bright(theta: Doubles, members: int) -> bool:
-    faintest: float = math.inf
-    for m in range(members):
-        faintest = min(faintest, theta[m, PHOTONS])
-    return faintest > MIN_PHOTONS
-
-
-@_jit
-def _grow(
-    theta: Doubles, start: Doubles, before: Doubles, members: int, most: int, fitted: Fitted, bar: float,
-    threshold: float, prior: Prior, group: Group, room: GroupRoom,
-) -> tuple[int, Fitted]:  # fmt: skip
-    """Let molecules join the block as long as there is one that makes the fit clearly better.
-
-    First by the light beside the members, then, when that tells no more, by members that look like two.
-    """
-    refused, beside, sigma = np.zeros(most, np.bool_), True, prior.sigma
-    for _ in range(TRIALS):
-        if members == most or not fitted.converged:
-            break
-        copy(theta, members, before)
-        which = -1
-        if beside:
-            score, y, x, height = search(members, group, room)
-            if score < bar * MIN_SCORE:
-                beside = False
-                continue
-            admit(theta, start, members, x, y, height * 2 * math.pi * sigma**2, sigma)
-        else:
-            score, which, direction = search_pair(theta, members, refused, group, room)
-            if score < bar * MIN_ELONGATION:
-                break
-            split(theta, start, members, which, direction, sigma)
-            refused[which] = True
-        more = fit_group(theta, start, members + 1, fitted.background, prior, ROUGH, group, room)
-        evident = fitted.chi2 - more.chi2 > bar * threshold**2 + _evidence(theta, members, sigma)
-        apart = distinct(theta, members + 1, MIN_DISTANCE * sigma)
-        if more.converged and evident and apart and _bright(theta, members + 1):
-            members, fitted = members + 1, more
-            if which >= 0:
-                refused[which] = False
-        else:
-            copy(before, members, theta)
-            fitted = fit_group(theta, start, members, fitted.background, prior, ROUGH, group, room)
-            beside = False
-    return members, fitted
-
-
-@_jit
-def _within(theta: Doubles, members: int, group: Group, margin: float) -> bool:
-    for m in range(members):
-        x, y = theta[m, X], theta[m, Y]
-        if not (-margin < x < group.columns + margin and -margin < y < group.rows + margin):
-            return False
-    return True
-
-
-@_jit
-def _drop_faint(crowd: Ints, n: int, remains: Remains, room: GroupRoom, fits: SpotFits) -> int:
-    """Let those go that are hardly there; returns how many stay."""
+    """Let those go that are hardly there, or would not be found if they stood alone; returns how many stay."""
     kept = gone = 0
     faint = np.empty(n, np.int32)
     for k in range(n):
         m = crowd[k]
-        photons = fits.estimate[m, PHOTONS]
-        if photons < max(MIN_CERTAINTY * fits.uncertainty[m, PHOTONS], LEAST_PHOTONS):
+        alone = noise_alone(remains, fits.estimate[m, X], fits.estimate[m, Y], sigma)
+        if fits.estimate[m, PHOTONS] < max(MIN_CERTAINTY * fits.uncertainty[m, PHOTONS], threshold * alone):
             fits.status[m] = _NOT_CONVERGED
             faint[gone] = m
             gone += 1
         else:
             crowd[kept] = m
             kept += 1
-    _shine(-1.0, faint, gone, fits, remains, room)
+    shine(-1.0, faint, gone, fits.estimate, remains, room)
     return kept
 
 
-class Block(NamedTuple):
-    """What the fit of a block works with: who is in it, how far from the first, where the boxes lie, the parameters."""
-
-    member: Ints
-    distance: Doubles
-    corner: Ints
-    theta: Doubles
-    start: Doubles
-    before: Doubles
-
-
 @_jit
-def _fit_block(
-    image: Image, camera: Sensor, saturation_adu: float, threshold: float, turn: int, members: int, molecules: int,
-    box: int, prior: Prior, block: Block, remains: Remains, room: GroupRoom, fits: SpotFits,
+def _fit_blocks(
+    image: Image, camera: Sensor, saturation_adu: float, turn: Turn, backwards: bool, crowd: Ints, n: int, free: Flags,
+    molecules: int, box: int, prior: Prior, block: Block, remains: Remains, room: GroupRoom, fits: SpotFits,
 ) -> int:  # fmt: skip
-    """Fit a block, and let others join; returns how many did. They take the rows behind the `molecules` of `fits`."""
-    member, _, corner, theta, start, before = block
-    last, bar = turn == ROUNDS - 1, max(FIRST_BAR - LOWER_BY * turn, 1.0)
-    group = _take_out(image, camera, saturation_adu, member, members, box, corner, theta, start, remains, room, fits)
-    level = background_here(remains, fits.estimate[member[0], X], fits.estimate[member[0], Y])
-    precision = 0.0 if turn == 0 else 1 / (BACKGROUND_PRIOR * level) ** 2
-    known = Prior(prior.sigma, min(prior.spread, NARROW_PRIOR), prior.max_sigma, level, precision)
-    fitted = fit_group(theta, start, members, level, known, TOLERANCE if last else ROUGH, group, room)
-    grown = members
-    if not last:
-        most = min(len(member), members + len(fits.status) - molecules)
-        grown, fitted = _grow(theta, start, before, members, most, fitted, bar, threshold, known, group, room)
-    if fitted.converged and _within(theta, grown, group, 3 * prior.sigma):
-        for k in range(members, grown):
-            member[k] = molecules + k - members
-        write_members(member, grown, theta, start, fitted, known, group, last, room, fits)
-    else:  # they stay as they were
-        grown = members
-        for k in range(members):
-            fits.status[member[k]] = _NOT_CONVERGED
-            fits.uncertainty[member[k], PHOTONS] = 1
-    _shine(1.0, member, grown, fits, remains, room)
-    return grown - members
+    """Fit all of a crowd once, block after block; returns how many molecules there are then.
+
+    Where the fit of a block fails, each of its members is fitted by itself: one that cannot be fitted spoils no other.
+    """
+    in_order = n  # those that join come behind
+    for reach in (BLOCK_SIGMAS * prior.sigma, 0.0):
+        for step in range(in_order):
+            at = in_order - 1 - step if backwards else step
+            if not free[crowd[at]]:
+                continue
+            members = gather_block(at, crowd, in_order, fits.estimate, free, reach, block.member, block.distance)
+            joined = fit_block(
+                image, camera, saturation_adu, turn, members, molecules, box, prior, block, remains, room, fits
+            )
+            if joined != FAILED:
+                crowd[n : n + joined] = np.arange(molecules, molecules + joined)
+                n, molecules = n + joined, molecules + joined
+            elif members > 1:
+                for k in range(members):
+                    free[block.member[k]] = True
+    return molecules
 
 
 @_jit
@@ -362,42 +207,40 @@ def resolve_crowds(
 ) -> int:  # fmt: skip
     """Fit again, in rounds, the molecules that stand in a crowd, and find those that are missing there.
 
-    Those that were set aside belong to it at any rate: they come with no more than a guess.
+    Those that were set aside belong to it at any rate: they come with no more than a guess. Once there is a crowd, so
+    do those whose fit failed.
 
     `fits` holds so many molecules, positions in px of the frame, and has room for more behind, as many as may be
     found. Returns the number of molecules; those that went have not converged.
     """
-    estimate, capacity, most = fits.estimate, len(fits.status), MAX_MEMBERS + MAX_FOUND
+    estimate, capacity = fits.estimate, len(fits.status)
     crowded = stand_in_crowd(fits, molecules, prior.sigma) | aside
+    if np.sum(crowded) < SMALLEST_CROWD:
+        return molecules
+    crowded[:molecules] |= fits.status[:molecules] == _NOT_CONVERGED
     crowd, free = np.empty(capacity, np.int32), np.zeros(capacity, np.bool_)
     n = int(np.sum(crowded))
-    if n < SMALLEST_CROWD:
-        return molecules
     crowd[:n] = np.flatnonzero(crowded)
     remains = _lay_out(image, camera, saturation_adu, crowded, molecules, box, room, fits)
-    block = Block(
-        np.empty(most, np.int32), np.empty(most), np.empty((capacity, 2), np.int32),
-        np.empty((most, 4)), np.empty((most, 2)), np.empty((most, 4)),
-    )  # fmt: skip
-    need, reach = CROWD_THRESHOLD * threshold, BLOCK_SIGMAS * prior.sigma
-    for turn in range(ROUNDS):
+    block, flaw = room_for_blocks(capacity), MODEL_ERROR**2
+    for number in range(ROUNDS):
+        last, bar = number == ROUNDS - 1, max(FIRST_BAR - LOWER_BY * number, 1.0)
+        turn = Turn(number == 0, last, bar, (CROWD_THRESHOLD * threshold) ** 2, flaw)
         find_background(remains)
-        if turn < ROUNDS - 1:
-            evidence = ALONE * max(FIRST_BAR - LOWER_BY * turn, 1.0) * need**2
-            with_peaks = _admit_peaks(evidence, prior.sigma, crowd, n, molecules, box, remains, room, fits)
-            n, molecules = n + with_peaks - molecules, with_peaks
+        before = molecules
+        if not last:
+            evidence = (PEAK_THRESHOLD * threshold) ** 2
+            molecules = _admit_peaks(evidence, prior.sigma, crowd, n, molecules, box, remains, room, fits)
+        n += molecules - before
         crowd[:n] = crowd[:n][np.argsort(estimate[crowd[:n], Y])]
         free[crowd[:n]] = True
-        in_order = n  # those that join come behind
-        for step in range(in_order):
-            at = step if turn % 2 == 0 else in_order - 1 - step
-            if free[crowd[at]]:
-                members = _gather(at, crowd, in_order, estimate, free, reach, block.member, block.distance)
-                joined = _fit_block(
-                    image, camera, saturation_adu, need, turn, members, molecules, box, prior, block, remains, room,
-                    fits,
-                )  # fmt: skip
-                crowd[n : n + joined] = np.arange(molecules, molecules + joined)
-                n, molecules = n + joined, molecules + joined
-        n = _drop_faint(crowd, n, remains, room, fits)
+        before, block.misfit[:] = molecules, 0
+        molecules = _fit_blocks(
+            image, camera, saturation_adu, turn, number % 2 == 1, crowd, n, free, molecules, box, prior, block, remains,
+            room, fits,
+        )  # fmt: skip
+        n = _drop_faint(crowd, n + molecules - before, threshold, prior.sigma, remains, room, fits)
+        excess, photons = block.misfit
+        flaw = (FLAW_PHOTONS * MODEL_ERROR**2 + excess) / (FLAW_PHOTONS + photons)
+        flaw = min(max(flaw, 0.0), MODEL_ERROR**2)
     return molecules

@@ -276,6 +276,13 @@ def fit_group(
 
 
 @_jit
+def freedom(members: int, prior: Prior, group: Group) -> int:
+    """Return the degrees of freedom of a group's chi-square: its pixels less the unknowns."""
+    unknowns = (3 if prior.spread <= KNOWN_WIDTH else 4) * members + 1
+    return max(group.pixels - unknowns, 1)
+
+
+@_jit
 def write_members(
     member: Ints, members: int, theta: Doubles, start: Doubles, fitted: Fitted, prior: Prior, group: Group,
     all_bounds: bool, room: GroupRoom, fits: SpotFits,
@@ -287,7 +294,6 @@ def write_members(
     estimate, uncertainty, chi2, iterations, status = fits
     size = 4 * members + 1
     width_known = prior.spread <= KNOWN_WIDTH
-    unknowns = 3 * members + 1 if width_known else size
     for k in range(members):
         m = member[k]
         estimate[m, X], estimate[m, Y] = theta[k, X] + group.left, theta[k, Y] + group.top
@@ -300,7 +306,7 @@ def write_members(
             uncertainty[m, SIGMA] = 0
         if all_bounds:
             uncertainty[m, BACKGROUND] = deviation(room.fisher, size, size - 1, room.step)
-        chi2[m] = fitted.chi2 / max(group.pixels - unknowns, 1)
+        chi2[m] = fitted.chi2 / freedom(members, prior, group)
         iterations[m] = fitted.taken
         at_bound = (
             abs(theta[k, X] - start[k, X]) >= MAX_MOVE_PX

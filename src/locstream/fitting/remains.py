@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from locstream.fitting.gaussian import PHOTONS, SIGMA, X, Y
-from locstream.fitting.groups import along_axis
+from locstream.fitting.groups import GroupRoom, along_axis
 from locstream.fitting.sensor import Sensor
 from locstream.stacks.source import Image
 
@@ -25,8 +25,6 @@ REACH_SIGMAS = 4.0
 TILE_PX = 16
 """The background is the mean of what remains over a tile and those around it."""
 MIN_BACKGROUND = 0.1
-FAR, NEAR, COVERED = 0, 1, 2
-"""A pixel in no box, one near a box, one inside."""
 
 U = np.uintp
 """An index that numba does not test for being negative; the test would keep LLVM from vectorizing the loop."""
@@ -54,8 +52,8 @@ class Remains(NamedTuple):
         Of all molecules.
     background
         Of each tile.
-    place
-        FAR, NEAR or COVERED.
+    covered
+        Whether a pixel lies in the box of a molecule.
     score, information
         Of one more molecule at each pixel.
     between
@@ -68,7 +66,7 @@ class Remains(NamedTuple):
     variance: Floats
     light: Floats
     background: Floats
-    place: npt.NDArray[np.uint8]
+    covered: npt.NDArray[np.bool_]
     score: Floats
     information: Floats
     between: Floats
@@ -94,21 +92,18 @@ def remains_of(
                 excess[j, i] = np.nan
     tiles = (rows + TILE_PX - 1) // TILE_PX, (columns + TILE_PX - 1) // TILE_PX
     planes = np.zeros((4, rows, columns), np.float32)
-    place = np.zeros((rows, columns), np.uint8)
+    covered = np.zeros((rows, columns), np.bool_)
     return Remains(
-        top, left, excess, noise, planes[0], np.ones(tiles, np.float32), place, planes[1], planes[2], planes[3]
+        top, left, excess, noise, planes[0], np.ones(tiles, np.float32), covered, planes[1], planes[2], planes[3]
     )
 
 
 @_jit
-def add_light(
-    part: float, member: Ints, members: int, estimate: Floats, top: int, left: int, light: Floats, edges: Floats,
-    axis_x: Floats, axis_y: Floats,
-) -> None:  # fmt: skip
-    """Add a part of the light of some molecules to a rectangle that begins at `top` and `left`.
-
-    -1 takes it away. Room for the profiles along the axes is `edges`, `axis_x` and `axis_y`, as in `GroupRoom`.
-    """
+def shine(part: float, member: Ints, members: int, estimate: Floats, remains: Remains, room: GroupRoom) -> None:
+    """Add a part of some molecules' light to what is known of the rectangle; -1 takes it away."""
+    top, left, light, edges, axis_x, axis_y = (
+        remains.top, remains.left, remains.light, room.edges, room.axis_x, room.axis_y
+    )  # fmt: skip
     rows, columns = light.shape
     for k in range(members):
         m = member[k]
@@ -157,14 +152,22 @@ def background_here(remains: Remains, x: float, y: float) -> float:
 
 
 @_jit
+def noise_alone(remains: Remains, x: float, y: float, sigma: float) -> float:
+    """Return the standard deviation of the photons that the matched filter finds where no molecule is."""
+    rows, columns = remains.excess.shape
+    j = min(max(round(y) - remains.top, 0), rows - 1)
+    i = min(max(round(x) - remains.left, 0), columns - 1)
+    return 2 * math.sqrt(math.pi) * sigma * math.sqrt(background_here(remains, x, y) + remains.variance[j, i])
+
+
+@_jit
 def cover(remains: Remains, x: float, y: float, box: int) -> None:
-    """Mark the box around a molecule, and what is near it."""
-    place, (rows, columns) = remains.place, remains.place.shape
+    """Mark the box around a molecule."""
+    covered, (rows, columns) = remains.covered, remains.covered.shape
     row, column, half = round(y) - remains.top, round(x) - remains.left, box // 2
-    for j in range(max(row - box, 0), min(row + box + 1, rows)):
-        for i in range(max(column - box, 0), min(column + box + 1, columns)):
-            inside = abs(j - row) <= half and abs(i - column) <= half
-            place[j, i] = max(place[j, i], COVERED if inside else NEAR)
+    covered[max(row - half, 0) : min(row + half + 1, rows), max(column - half, 0) : min(column + half + 1, columns)] = (
+        True
+    )
 
 
 @_jit
@@ -200,12 +203,12 @@ def score_every_pixel(remains: Remains, profile: Floats) -> None:
 
 @_jit
 def height_of_peak(remains: Remains, j: int, i: int, evidence: float) -> float:
-    """Return the height of a molecule in the middle of a pixel near the boxes; 0 where there is none.
+    """Return the height of a molecule in the middle of a pixel outside the boxes; 0 where there is none.
 
     `evidence` is the least square of its score, in units of its variance, and no neighbour may have a higher one.
     """
     score, information = remains.score, remains.information
-    if remains.place[j, i] != NEAR or score[j, i] <= 0 or score[j, i] ** 2 <= evidence * information[j, i]:
+    if remains.covered[j, i] or score[j, i] <= 0 or score[j, i] ** 2 <= evidence * information[j, i]:
         return 0.0
     here = score[j, i] ** 2 / information[j, i]
     for v in range(j - 1, j + 2):
