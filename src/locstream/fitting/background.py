@@ -14,12 +14,16 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
+FourRows = tuple[np.uintp, np.uintp, np.uintp, np.uintp]
 
 TILE_PX = 16
 """Edge of a background tile; the tiles are a little larger where the frame is no multiple of it."""
 RING_ROWS = 64
 """Rows of a frame that are kept, row ``y`` in place ``y % RING_ROWS``; a power of two. It has to hold two rows of tiles
 and the reach of filter and separation: a frame of less than 32 rows is one tile high, one of 47 has two."""
+NOTHING = RING_ROWS
+"""The row behind them, which is infinite: no ceiling is as high."""
+HIGHEST = np.float32(np.finfo(np.float32).max)
 CLIP_SIGMAS = 2.0
 """Pixels of a tile this many standard deviations above its mean are left out of the next mean."""
 CLIP_BIAS_SIGMAS = 0.0552
@@ -61,44 +65,46 @@ def tile_medians(values: Floats, height: int, width: int) -> Floats:
 
 
 @_jit
-def _sum(light: Floats, y: int, total: Floats) -> None:
-    """Add the pixels of a row to the totals of their columns."""
-    row = U(y % RING_ROWS)
-    for x in range(U(light.shape[1])):
-        total[x] += light[row, x]
+def _place(y: int, bottom: int) -> np.uintp:
+    """Return where a row is kept; from ``bottom`` on it is one that counts for nothing."""
+    return U(y % RING_ROWS) if y < bottom else U(NOTHING)
 
 
 @_jit
-def _sum_below(light: Floats, y: int, ceiling: Floats, total: Floats, count: Floats) -> None:
-    """Add the pixels of a row that do not exceed the ceiling to the totals of their columns."""
+def _four_below(light: Floats, rows: FourRows, x: np.uintp, ceiling: np.float32) -> tuple[np.float32, np.float32]:
+    """Add up those of four pixels of a column that do not exceed the ceiling, and count them."""
     one, zero = np.float32(1), np.float32(0)
-    a = U(y % RING_ROWS)
-    for x in range(U(light.shape[1])):
-        total[x] += light[a, x] if light[a, x] <= ceiling[x] else zero
-        count[x] += one if light[a, x] <= ceiling[x] else zero
+    a, b, c, d = rows
+    p, q, r, s = light[a, x], light[b, x], light[c, x], light[d, x]
+    upper = (p if p <= ceiling else zero) + (q if q <= ceiling else zero)
+    lower = (r if r <= ceiling else zero) + (s if s <= ceiling else zero)
+    in_upper = (one if p <= ceiling else zero) + (one if q <= ceiling else zero)
+    in_lower = (one if r <= ceiling else zero) + (one if s <= ceiling else zero)
+    return upper + lower, in_upper + in_lower
 
 
 @_jit
-def _sum_four_below(light: Floats, y: int, every: int, ceiling: Floats, total: Floats, count: Floats) -> None:
-    """Do what `_sum_below` does for four rows; most of its time goes into fetching and storing the totals."""
-    one, zero = np.float32(1), np.float32(0)
-    a, b = U(y % RING_ROWS), U((y + every) % RING_ROWS)
-    c, d = U((y + 2 * every) % RING_ROWS), U((y + 3 * every) % RING_ROWS)
-    for x in range(U(light.shape[1])):
-        high = ceiling[x]
-        p, q, r, s = light[a, x], light[b, x], light[c, x], light[d, x]
-        total[x] += (
-            (p if p <= high else zero)
-            + (q if q <= high else zero)
-            + (r if r <= high else zero)
-            + (s if s <= high else zero)
-        )
-        count[x] += (
-            (one if p <= high else zero)
-            + (one if q <= high else zero)
-            + (one if r <= high else zero)
-            + (one if s <= high else zero)
-        )
+def _sum_below(
+    light: Floats, y: int, every: int, bottom: int, edges: Ints, ceiling: Floats, total: Floats, count: Floats
+) -> None:
+    """Add those pixels of eight rows that do not exceed the ceiling of their tile to its total, and count them."""
+    upper = (_place(y, bottom), _place(y + every, bottom), _place(y + 2 * every, bottom), _place(y + 3 * every, bottom))
+    y += 4 * every
+    lower = (_place(y, bottom), _place(y + every, bottom), _place(y + 2 * every, bottom), _place(y + 3 * every, bottom))
+    for tile in range(ceiling.shape[0]):
+        left, right, high = U(edges[tile]), U(edges[tile + 1]), ceiling[tile]
+        whole = left + U(TILE_PX) if right - left >= U(TILE_PX) else left
+        light_below, below = total[tile], count[tile]
+        if whole > left:  # a loop of known length becomes vector instructions, with the sums in registers
+            for k in range(U(TILE_PX)):
+                s, m = _four_below(light, upper, left + k, high)
+                t, n = _four_below(light, lower, left + k, high)
+                light_below, below = light_below + (s + t), below + (m + n)
+        for x in range(whole, right):
+            s, m = _four_below(light, upper, U(x), high)
+            t, n = _four_below(light, lower, U(x), high)
+            light_below, below = light_below + (s + t), below + (m + n)
+        total[tile], count[tile] = light_below, below
 
 
 @_jit
@@ -110,7 +116,7 @@ def row_of_tiles(
     Parameters
     ----------
     light
-        The rows of the frame, shape (RING_ROWS, at least the width), photoelectrons.
+        The rows of the frame, shape (RING_ROWS + 1, at least the width), photoelectrons; the last is infinite.
     top, bottom
         First row of the tiles and the end of their last.
     edges
@@ -120,57 +126,24 @@ def row_of_tiles(
     row
         Which row of tiles.
     sums
-        Room to work in, shape (3, as wide as `light`).
+        Room to work in, shape (3, tile columns).
     tiles
         Takes the result, shape (tile rows, tile columns).
     """
     ceiling, total, count = sums[0], sums[1], sums[2]
+    for tile in range(U(tiles.shape[1])):
+        ceiling[tile] = HIGHEST
     for every in CLIP_ROUNDS:
-        for x in range(U(light.shape[1])):
-            total[x] = count[x] = 0
-        if every == CLIP_ROUNDS[0]:  # there is no ceiling yet
-            for y in range(top, bottom, every):
-                _sum(light, y, total)
-        else:
-            y = top
-            while y + 3 * every < bottom:
-                _sum_four_below(light, y, every, ceiling, total, count)
-                y += 4 * every
-            while y < bottom:
-                _sum_below(light, y, ceiling, total, count)
-                y += every
-        for tile in range(tiles.shape[1]):
-            left, right = U(edges[tile]), U(edges[tile + 1])
-            whole = left + U(TILE_PX) if right - left >= U(TILE_PX) else left  # a loop of known length is unrolled
-            kept_light = kept = np.float32(0)
-            if every == CLIP_ROUNDS[0]:
-                kept = np.float32(((bottom - top + every - 1) // every) * np.intp(right - left))
-                if whole > left:
-                    for k in range(U(TILE_PX)):
-                        kept_light += total[left + k]
-                for x in range(whole, right):
-                    kept_light += total[x]
-            else:
-                if whole > left:
-                    for k in range(U(TILE_PX)):
-                        kept_light += total[left + k]
-                        kept += count[left + k]
-                for x in range(whole, right):
-                    kept_light += total[x]
-                    kept += count[x]
-            mean = kept_light / kept if kept > 0 else tiles[row, tile]
-            sigma = np.sqrt(max(mean, np.float32(0)) + noise[row, tile])
-            if every != CLIP_ROUNDS[0]:
-                mean += np.float32(CLIP_BIAS_SIGMAS) * sigma
-            tiles[row, tile] = mean
-            if every == CLIP_ROUNDS[-1]:
-                continue
-            high = mean + np.float32(CLIP_SIGMAS) * sigma
-            if whole > left:
-                for k in range(U(TILE_PX)):
-                    ceiling[left + k] = high
-            for x in range(whole, right):
-                ceiling[x] = high
+        for tile in range(U(tiles.shape[1])):
+            total[tile] = count[tile] = 0
+        for y in range(top, bottom, 8 * every):
+            _sum_below(light, y, every, bottom, edges, ceiling, total, count)
+        bias = np.float32(0 if every == CLIP_ROUNDS[0] else CLIP_BIAS_SIGMAS)
+        for tile in range(U(tiles.shape[1])):
+            mean = total[tile] / count[tile] if count[tile] > 0 else tiles[U(row), tile]
+            sigma = np.sqrt(max(mean, np.float32(0)) + noise[U(row), tile])
+            tiles[U(row), tile] = mean + bias * sigma
+            ceiling[tile] = mean + (bias + np.float32(CLIP_SIGMAS)) * sigma
 
 
 @_jit

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from locstream.fitting.background import (
+    NOTHING,
     RING_ROWS,
     row_of_tiles,
     tile_edges,
@@ -97,9 +98,9 @@ class Room(NamedTuple):
     Parameters
     ----------
     light
-        Rows of the frame, photoelectrons; see `RING_ROWS`.
+        Rows of the frame, photoelectrons; see `RING_ROWS`, and `NOTHING` for the last.
     sums
-        Sums over the rows of a row of tiles.
+        Ceiling, sum and count of each tile of a row.
     rows, columns
         Where the tiles begin, and the end of the last.
     tiles
@@ -152,10 +153,12 @@ def room_for_rows(height: int, width: int) -> Room:
     limit, smooth = aligned((padded,)), aligned((OUTSIDE + 1, padded + 2 * MARGIN))
     limit[width:] = np.inf
     smooth[:] = -np.inf
+    light = aligned((RING_ROWS + 1, padded))
+    light[NOTHING] = np.inf
     marks = aligned((SMOOTH_ROWS, padded), np.uint8)
     return Room(
-        light=aligned((RING_ROWS, padded)),
-        sums=aligned((3, padded)),
+        light=light,
+        sums=aligned((3, tiles_along(width))),
         rows=tile_edges(height),
         columns=tile_edges(width),
         tiles=np.zeros((tiles_along(height), tiles_along(width)), np.float32),

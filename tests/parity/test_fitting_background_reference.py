@@ -1,0 +1,58 @@
+"""The background of each tile is what plain means of its pixels give, for tiles of every size."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from fitting_frames import expose, light, scatter
+from locstream.calibration.camera import CameraCalibration
+from locstream.fitting.background import CLIP_BIAS_SIGMAS, CLIP_ROUNDS, CLIP_SIGMAS, tile_edges, tile_medians
+from locstream.fitting.detect import Detector
+from locstream.fitting.sensor import sensor
+
+CAMERA = CameraCalibration(100.0, 100.0, 0.46, 1.6)
+
+
+def clipped_mean(pixels: np.ndarray, noise: float) -> float:
+    """Return the mean of a tile without the pixels that stand out."""
+    ceiling = np.inf
+    for every in CLIP_ROUNDS:
+        taken = pixels[::every]
+        mean = taken[taken <= ceiling].mean()
+        sigma = np.sqrt(max(mean, 0) + noise)
+        if every != CLIP_ROUNDS[0]:
+            mean += CLIP_BIAS_SIGMAS * sigma
+        ceiling = mean + CLIP_SIGMAS * sigma
+    return float(mean)
+
+
+@pytest.mark.parametrize(
+    "shape", [(5, 5), (7, 300), (64, 64), (31, 47), (33, 15), (48, 500), (63, 95), (17, 31)], ids=str
+)
+@pytest.mark.parametrize("background", [2.0, 30.0])
+def test_every_tile(shape: tuple[int, int], background: float) -> None:
+    rng = np.random.default_rng([*shape, int(background)])
+    table = scatter(max(shape[0] * shape[1] // 300, 1), *shape, rng, margin=0)
+    image = expose(light(table, *shape, sigma=1.3, background=background), CAMERA, rng)
+    eyes = sensor(CAMERA, *shape)
+    detector = Detector(eyes, *shape, sigma_px=1.3, threshold=5.0, separation_px=1)
+    for _ in range(2):  # the second time in used room
+        detector(image, eyes)
+        electrons, noise = CAMERA.photoelectrons(image).astype(float), tile_medians(eyes.variance, *shape)
+        rows, columns = list(pairwise(tile_edges(shape[0]))), list(pairwise(tile_edges(shape[1])))
+        expected = [
+            [clipped_mean(electrons[a:b, c:d], noise[j, i]) for i, (c, d) in enumerate(columns)]
+            for j, (a, b) in enumerate(rows)
+        ]
+        np.testing.assert_allclose(detector.background_tiles, expected, rtol=2e-5, atol=2e-5)
+
+
+def test_a_tile_so_bright_that_no_pixel_is_left_out() -> None:
+    eyes = sensor(CAMERA, 40, 40)
+    detector = Detector(eyes, 40, 40, sigma_px=1.3, threshold=5.0, separation_px=1)
+    detector(np.full((40, 40), 65_535, np.uint16), eyes)
+    level = (65_535 - 100) * 0.46
+    np.testing.assert_allclose(detector.background_tiles, level + CLIP_BIAS_SIGMAS * np.sqrt(level), rtol=1e-3)
