@@ -113,12 +113,12 @@ class Room(NamedTuple):
         What a pixel has to exceed to be looked at, at the upper one of two rows of tiles, and what is added to it on
         the way to the lower one.
     down
-        Two rows smoothed down the columns, with margins.
+        Two rows smoothed down the columns, with margins, and the next two.
     smooth
         Smoothed rows with margins, in a ring (see `SMOOTH_ROWS`), and one that stands for all outside the frame. No
         pixel there is higher than one in the frame.
     marks
-        Which pixels of those rows exceed the limit and the pixel above.
+        Which pixels of those rows exceed the limit and the pixel above, and are not lower than the pixel below.
     words
         The same memory, eight marks at a time.
     """
@@ -168,7 +168,7 @@ def room_for_rows(height: int, width: int) -> Room:
         column_part=column_part,
         limit=limit,
         slope=aligned((padded,)),
-        down=aligned((2, padded + 2 * MARGIN)),
+        down=aligned((4, padded + 2 * MARGIN)),
         smooth=smooth,
         marks=marks,
         words=marks.view(np.uint64),
@@ -193,7 +193,7 @@ def find_peaks(image: Image, camera: Sensor, matched: MatchedFilter, separation:
     smooth, marks, words = room[12:]
     pixel, peak_height, peak_background = peaks
     height, width = image.shape
-    converted = tiled = searched = n = 0
+    converted = tiled = searched = pair = n = 0
     for between in range(row_starts.shape[0] - 1):  # one row of tiles and the next
         while tiled < min(between + 2, tiles.shape[0]):
             photoelectrons(image, converted, rows[tiled + 1], offset, scale, light)
@@ -205,8 +205,13 @@ def find_peaks(image: Image, camera: Sensor, matched: MatchedFilter, separation:
         end = row_starts[between + 1]
         for y in range(row_starts[between], end, 2):
             two = min(2, end - y)
-            smooth_down(light, y, height, width, taps, down)
-            smooth_along(down, taps, y, two, limit, slope, row_part, smooth, marks, MARGIN + width)
+            if y == 0:
+                smooth_down(light, y, height, width, taps, down, pair)
+            # Two rows ahead: what has just been written would have to be waited for.
+            if y + two < height:
+                smooth_down(light, y + two, height, width, taps, down, 1 - pair)
+            smooth_along(down, pair, taps, y, two, limit, slope, row_part, smooth, marks, MARGIN + width)
+            pair = 1 - pair
             # Of the rows above, all are known now that lie within the separation.
             known = height if y + two == height else max(y + two - separation, searched)
             n = peaks_of_rows(

@@ -32,17 +32,17 @@ _jit = numba.njit(
 
 
 @_jit
-def _keep_maxima(smooth: Floats, n: np.uintp, b: np.uintp, first: np.uintp, marks: Bytes) -> bool:
-    """Unmark the pixels of a block that are not higher than those beside and below; of equal ones the first stays.
+def _keep_maxima(smooth: Floats, n: np.uintp, first: np.uintp, marks: Bytes) -> bool:
+    """Unmark the pixels of a block that are not higher than those beside; of equal ones the first stays.
 
-    None is marked that is not higher than the one above. Tells whether any is left.
+    None is marked that is not higher than the one above, or is lower than the one below. Tells whether any is left.
     """
     left = np.uint8(0)
     for k in range(U(BLOCK)):
         x = first + k + U(MARGIN)
         value = smooth[n, x]
         before, after = smooth[n, x - U(1)], smooth[n, x + U(1)]
-        highest = (value > before) & (value >= after) & (value >= smooth[b, x])
+        highest = (value > before) & (value >= after)
         mark = marks[n, first + k] & np.uint8(highest)
         marks[n, first + k] = mark
         left |= mark
@@ -75,12 +75,16 @@ def peaks_of_rows(
     """Find the peaks of rows ``top`` … ``bottom - 1``; return how many there are with the `n` found before."""
     for y in range(top, bottom):
         row = U(y % SMOOTH_ROWS)
-        below = U((y + 1) % SMOOTH_ROWS if y + 1 < height else OUTSIDE)
+        marked = np.uint64(0)
+        for word in range(U(words.shape[1])):
+            marked |= words[row, word]
+        if marked == 0:
+            continue
         for block in range(U(marks.shape[1] // BLOCK)):
             any_marked = np.uint64(0)
             for word in range(block * U(BLOCK // WORD), (block + U(1)) * U(BLOCK // WORD)):
                 any_marked |= words[row, word]
-            if any_marked == 0 or not _keep_maxima(smooth, row, below, block * U(BLOCK), marks):
+            if any_marked == 0 or not _keep_maxima(smooth, row, block * U(BLOCK), marks):
                 continue
             for word in range(block * U(BLOCK // WORD), (block + U(1)) * U(BLOCK // WORD)):
                 if words[row, word] == 0:

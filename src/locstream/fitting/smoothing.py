@@ -88,24 +88,24 @@ def _mirrored(index: int, length: int) -> np.uintp:
 
 
 @_jit
-def smooth_down(light: Floats, y: int, height: int, width: int, taps: Floats, down: Floats) -> None:
+def smooth_down(light: Floats, y: int, height: int, width: int, taps: Floats, down: Floats, pair: int) -> None:
     """Apply the filter along columns, for rows ``y`` and ``y + 1``, which share most of what has to be fetched.
 
-    The frame is mirrored at its edges, and so are the margins of the result.
+    The frame is mirrored at its edges, and so are the margins of the result, one of the two pairs of rows of `down`.
     """
     t0, t1, t2, t3 = taps[0], taps[1], taps[2], taps[3]
     a, b, c, d = _mirrored(y - 3, height), _mirrored(y - 2, height), _mirrored(y - 1, height), U(y % RING_ROWS)
     e, f, g, h = (
         _mirrored(y + 1, height), _mirrored(y + 2, height), _mirrored(y + 3, height), _mirrored(y + 4, height)
     )  # fmt: skip
-    first, second = U(0), U(1)
+    first, second = U(2 * pair), U(2 * pair + 1)
     for x in range(U(light.shape[1])):
         p, q, r, s, t, u, v, w = (
             light[a, x], light[b, x], light[c, x], light[d, x], light[e, x], light[f, x], light[g, x], light[h, x]
         )  # fmt: skip
         down[first, x + U(MARGIN)] = t0 * s + t1 * (r + t) + t2 * (q + u) + t3 * (p + v)
         down[second, x + U(MARGIN)] = t0 * t + t1 * (s + u) + t2 * (r + v) + t3 * (q + w)
-    for row in range(2):
+    for row in (first, second):
         for k in range(REACH_PX):
             down[row, MARGIN - 1 - k] = down[row, MARGIN + k]
             down[row, MARGIN + width + k] = down[row, MARGIN + width - 1 - k]
@@ -113,26 +113,30 @@ def smooth_down(light: Floats, y: int, height: int, width: int, taps: Floats, do
 
 @_jit
 def smooth_along(
-    down: Floats, taps: Floats, y: int, rows: int, limit: Floats, slope: Floats, part: Floats, smooth: Floats,
-    marks: Bytes, outside: int,
+    down: Floats, pair: int, taps: Floats, y: int, rows: int, limit: Floats, slope: Floats, part: Floats,
+    smooth: Floats, marks: Bytes, outside: int,
 ) -> None:  # fmt: skip
     """Apply the filter along row ``y`` and, of two rows, ``y + 1``; mark what exceeds the limit and the pixel above.
 
-    A window slides along the row: each pixel is fetched once. From column ``outside`` on, counted with the margin, the
-    row is filled up with what no pixel is lower than.
+    Of the row above it unmarks what is lower than the pixel below: then hardly more is left than the peaks. Of the
+    seven pixels that each one takes, three are fetched and four passed on from one to the next: to fetch from across
+    cache lines and to shift registers take about as long, and the processor does both at once. From column ``outside``
+    on, counted with the margin, the row is filled up with what no pixel is lower than.
     """
     t0, t1, t2, t3 = taps[0], taps[1], taps[2], taps[3]
     for which in range(U(rows)):
-        row, way = (U(y) + which) % U(SMOOTH_ROWS), part[U(y) + which]
-        above = (U(y) + which - U(1)) % U(SMOOTH_ROWS) if U(y) + which > U(0) else U(OUTSIDE)
-        first = U(MARGIN - REACH_PX)
-        p, q, r = down[which, first], down[which, first + U(1)], down[which, first + U(2)]
-        s, t, u = down[which, first + U(3)], down[which, first + U(4)], down[which, first + U(5)]
+        i, way = U(2 * pair) + which, part[U(y) + which]
+        row, before = (U(y) + which) % U(SMOOTH_ROWS), (U(y) + which - U(1)) % U(SMOOTH_ROWS)
+        above = before if U(y) + which > U(0) else U(OUTSIDE)
+        q, r = down[i, U(MARGIN - 2)], down[i, U(MARGIN - 1)]
+        t, u = down[i, U(MARGIN + 1)], down[i, U(MARGIN + 2)]
         for x in range(U(limit.shape[0])):
-            v = down[which, x + U(MARGIN + REACH_PX)]
+            p, s, v = down[i, x + U(MARGIN - 3)], down[i, x + U(MARGIN)], down[i, x + U(MARGIN + 3)]
             value = t0 * s + t1 * (r + t) + t2 * (q + u) + t3 * (p + v)
             smooth[row, x + U(MARGIN)] = value
-            marks[row, x] = np.uint8((value > limit[x] + way * slope[x]) & (value > smooth[above, x + U(MARGIN)]))
-            p, q, r, s, t, u = q, r, s, t, u, v
+            higher = smooth[above, x + U(MARGIN)]
+            marks[row, x] = np.uint8((value > limit[x] + way * slope[x]) & (value > higher))
+            marks[before, x] &= np.uint8(higher >= value)
+            q, r, t, u = r, s, u, v
         for k in range(U(MARGIN)):
             smooth[row, U(outside) + k] = -np.inf
