@@ -28,7 +28,7 @@ def fitted(image: np.ndarray, pixels: list[tuple[int, int]], room: GroupRoom | N
     n = len(pixels)
     peaks = Peaks(np.array(pixels, np.int32), np.full(n, 100, np.float32), np.full(n, BACKGROUND, np.float32))
     spots, fits = room_for_spots(n, BOX), room_for_fits(n + room_to_find(n))
-    cut_spots(image, eyes, 65_536.0, peaks, 20.0, SIGMA_PX, BOX, spots)
+    cut_spots(image, eyes, 65_536.0, peaks, 20.0, SIGMA_PX, box_columns(BOX)[0], spots)
     fit_boxes(spots.counts, spots.known, spots.start, 0.0, box_columns(BOX), fits)
     fits.estimate[:n, :2] += spots.corner[:, ::-1]
     room = room or room_for_groups(BOX, SIGMA_PX)

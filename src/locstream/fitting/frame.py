@@ -22,7 +22,7 @@ from locstream.fitting.matched_filter import MatchedFilter, Peaks, Room, find_pe
 from locstream.fitting.options import FitOptions
 from locstream.fitting.overlaps import resolve_overlaps, room_to_find
 from locstream.fitting.sensor import Sensor
-from locstream.fitting.spots import Spots, cut_spots, room_for_spots
+from locstream.fitting.spots import Spots, cut_spots, first_spots, room_for_spots
 from locstream.fitting.table import write_rows
 from locstream.localizations import LOCALIZATION, LOCALIZATION_3D, Localizations
 from locstream.stacks.source import Image
@@ -104,11 +104,12 @@ def lay_out(
     return made
 
 
-def room_for_molecules(peaks: int, options: FitOptions) -> tuple[Peaks, Spots, SpotFits]:
+def room_for_molecules(peaks: int, camera: Sensor, options: FitOptions) -> tuple[Peaks, Spots, SpotFits]:
     """Return room for so many peaks, and for what is found beside them."""
+    alike = bool(np.ptp(camera.variance) == 0)
     return (
         room_for_peaks(peaks),
-        room_for_spots(peaks, options.box_px),
+        room_for_spots(peaks, options.box_px, alike),
         room_for_fits(peaks + room_to_find(peaks), options.model),
     )
 
@@ -126,17 +127,17 @@ def _fit_frame(image: Image, workplace: Workplace) -> tuple[int, SpotFits]:
     if n == 0 or n > pixel.shape[0]:
         return 0, room
     peaks = Peaks(pixel[:n], height[:n], background[:n])
-    corner, counts, known, start = workplace.spots
-    spots = Spots(corner[:n], counts[:n], known[:n], start[:n])
+    spots = first_spots(workplace.spots, n)
+    columns, _ = workplace.compiled_for
     most = n + room_to_find(n)
     fits = SpotFits(
         room.estimate[:most], room.uncertainty[:most], room.chi2[:most], room.iterations[:most], room.status[:most]
     )
-    cut_spots(image, camera, job.saturation_adu, peaks, job.photons_per_height, job.sigma, job.box, spots)
+    cut_spots(image, camera, job.saturation_adu, peaks, job.photons_per_height, job.sigma, columns, spots)
     fit_boxes(spots.counts, spots.known, spots.start, WIDTH_PRIOR, workplace.compiled_for, fits)
     for k in range(n):
-        fits.estimate[k, X] += corner[k, 1]
-        fits.estimate[k, Y] += corner[k, 0]
+        fits.estimate[k, X] += spots.corner[k, 1]
+        fits.estimate[k, Y] += spots.corner[k, 0]
     if job.together:
         n = resolve_overlaps(
             image, camera, job.saturation_adu, job.threshold, job.sigma, peaks, spots, job.box, job.width_known,

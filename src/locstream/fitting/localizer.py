@@ -145,7 +145,7 @@ class Localizer:
     def _make_room(self, peaks: int) -> None:
         """Make room for so many peaks of a frame and what is found beside them."""
         self._capacity = peaks
-        self._molecules = room_for_molecules(peaks, self._options)
+        self._molecules = room_for_molecules(peaks, self._sensor, self._options)
         self._cameras.clear()
         self._noisier(0)
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from locstream.fitting.gaussian import BACKGROUND, PHOTONS, SIGMA, X, Y
+from locstream.fitting.lanes import Columns
 from locstream.fitting.matched_filter import Peaks
 from locstream.fitting.sensor import Sensor
 from locstream.stacks.source import Image
@@ -18,6 +19,17 @@ Ints = npt.NDArray[np.int32]
 
 CENTROID_PX = 2
 """The fit starts from the centroid of the light over this many pixels on either side of the peak."""
+HIGHEST_ADU = 65_535
+"""No pixel has more: a camera whose saturation is above it is never saturated."""
+
+
+U = np.uintp
+"""An index that numba does not test for being negative."""
+
+_jit = numba.njit(cache=True, nogil=True, error_model="numpy")
+_kernel = numba.njit(
+    cache=True, nogil=True, error_model="numpy", forceinline=True, fastmath={"contract", "reassoc", "arcp", "nsz"}
+)
 
 
 class Spots(NamedTuple):
@@ -31,7 +43,7 @@ class Spots(NamedTuple):
         Light and variance of each pixel added up, shape (n, box²), float32; not a number where the box has a
         saturated pixel.
     known
-        The variance alone, shape (n, box²), float32.
+        The variance alone, shape (n, box²), float32; (1, box²) where all pixels are alike.
     start
         Shape (n, 5), float32: x and y from the box's first pixel, photons, sigma, background.
     """
@@ -42,53 +54,72 @@ class Spots(NamedTuple):
     start: Floats
 
 
-def room_for_spots(peaks: int, box: int) -> Spots:
-    """Return room for the boxes of so many peaks."""
-    counts, known = np.empty((2, peaks, box * box), np.float32)
+def room_for_spots(peaks: int, box: int, alike: bool = False) -> Spots:
+    """Return room for the boxes of so many peaks; `alike` where the camera's pixels are."""
+    counts, known = np.empty((peaks, box * box), np.float32), np.empty((1 if alike else peaks, box * box), np.float32)
     return Spots(np.empty((peaks, 2), np.int32), counts, known, np.empty((peaks, 5), np.float32))
 
 
-U = np.uintp
-"""An index that numba does not test for being negative."""
-
-_jit = numba.njit(cache=True, nogil=True, error_model="numpy")
-
-
 @_jit
+def first_spots(spots: Spots, n: int) -> Spots:
+    """Return the room of the first `n`."""
+    corner, counts, known, start = spots
+    return Spots(corner[:n], counts[:n], known[: min(n, known.shape[0])], start[:n])
+
+
+@_kernel
 def _centroid(
-    counts: Floats, known: Floats, n: int, box: int, row: int, column: int, background: float
-) -> tuple[float, float]:
-    """Return the centre of the light above the background around a pixel of the box: column, row."""
-    total = moment_x = moment_y = 0.0
-    spot = U(n)
-    for j in range(U(max(row - CENTROID_PX, 0)), U(min(row + CENTROID_PX + 1, box))):
-        for i in range(U(max(column - CENTROID_PX, 0)), U(min(column + CENTROID_PX + 1, box))):
-            p = j * U(box) + i
-            above = max(counts[spot, p] - known[spot, p] - background, 0.0)
-            total += above
-            moment_x += above * np.intp(i)
-            moment_y += above * np.intp(j)
-    return (moment_x / total, moment_y / total) if total > 0 else (float(column), float(row))
+    counts: Floats, known: Floats, columns: Columns, row: int, column: int, background: np.float32
+) -> tuple[np.float32, np.float32]:
+    """Return the centre of the light above the background around a pixel of the box: column, row.
+
+    Around one at the edge of the box, where that is the edge of the frame, it is of as many pixels further inwards.
+    """
+    box, side = len(columns), 2 * CENTROID_PX + 1
+    top, left = min(max(row - CENTROID_PX, 0), box - side), min(max(column - CENTROID_PX, 0), box - side)
+    total = moment_x = moment_y = np.float32(0)
+    for j in range(side):
+        of_row = np.float32(0)
+        for i in range(side):
+            p = U((top + j) * box + left + i)
+            above = max(counts[p] - known[p] - background, np.float32(0))
+            of_row += above
+            moment_x += above * np.float32(i)
+        total += of_row
+        moment_y += of_row * np.float32(j)
+    if total > 0:
+        return np.float32(left) + moment_x / total, np.float32(top) + moment_y / total
+    return np.float32(column), np.float32(row)
 
 
-@_jit
+@_kernel
 def _cut(
-    image: Image, offset: Floats, scale: Floats, variance: Floats, top: int, left: int, box: int, counts: Floats,
-    known: Floats, n: int,
-) -> np.uint16:  # fmt: skip
-    """Cut one box and return its highest value, ADU."""
-    spot, highest = U(n), np.uint16(0)
+    image: Image, offset: Floats, scale: Floats, variance: Floats, top: int, left: int, columns: Columns,
+    counts: Floats, known: Floats,
+) -> None:  # fmt: skip
+    """Cut one box, four pixels of a row at a time: the last four overlap those before."""
+    box = len(columns)
     for j in range(box):
-        y, first = U(top + j), U(j * box)
-        offset_row, scale_row = U(min(top + j, offset.shape[0] - 1)), U(min(top + j, scale.shape[0] - 1))
-        variance_row = U(min(top + j, variance.shape[0] - 1))
-        for i in range(U(box)):
-            x = U(left) + i
-            light = (np.float32(image[y, x]) - offset[offset_row, x]) * scale[scale_row, x]
-            known[spot, first + i] = variance[variance_row, x]
-            counts[spot, first + i] = light + variance[variance_row, x]
-            highest = max(highest, image[y, x])
-    return highest
+        y = top + j
+        pixels, offset_row, scale_row = U(y), U(min(y, offset.shape[0] - 1)), U(min(y, scale.shape[0] - 1))
+        variance_row = U(min(y, variance.shape[0] - 1))
+        for part in range((box + 3) // 4):
+            first = min(4 * part, box - 4)
+            for i in range(4):
+                x, p = U(left + first + i), U(j * box + first + i)
+                light = (np.float32(image[pixels, x]) - offset[offset_row, x]) * scale[scale_row, x]
+                known[p] = variance[variance_row, x]
+                counts[p] = light + variance[variance_row, x]
+
+
+@_kernel
+def _is_saturated(image: Image, top: int, left: int, columns: Columns, saturation_adu: float) -> bool:
+    """Tell whether a pixel of the box tells nothing."""
+    highest = np.uint16(0)
+    for j in range(U(top), U(top + len(columns))):
+        for i in range(U(left), U(left + len(columns))):
+            highest = max(highest, image[j, i])
+    return bool(highest >= saturation_adu)
 
 
 @_jit
@@ -99,22 +130,27 @@ def cut_spots(
     peaks: Peaks,
     photons_per_height: float,
     sigma: float,
-    box: int,
+    columns: Columns,
     spots: Spots,
 ) -> None:
-    """Cut a box around each peak, moved inwards where it would reach over the edge of the frame."""
+    """Cut a box around each peak, moved inwards where it would reach over the edge of the frame.
+
+    `columns` is what `box_columns` gave for the box.
+    """
     offset, scale, variance = camera
     corner, counts, known, start = spots
-    rows, columns = image.shape
+    box, (height, width) = len(columns), image.shape
     for n in range(peaks.pixel.shape[0]):
         row, column, background = peaks.pixel[n, 0], peaks.pixel[n, 1], peaks.background[n]
-        top = min(max(row - box // 2, 0), rows - box)
-        left = min(max(column - box // 2, 0), columns - box)
+        top = min(max(row - box // 2, 0), height - box)
+        left = min(max(column - box // 2, 0), width - box)
+        of_spot, of_pixel = counts[n], known[min(n, known.shape[0] - 1)]
+        _cut(image, offset, scale, variance, top, left, columns, of_spot, of_pixel)
+        x, y = _centroid(of_spot, of_pixel, columns, row - top, column - left, background)
         corner[n, 0], corner[n, 1] = top, left
-        highest = _cut(image, offset, scale, variance, top, left, box, counts, known, n)
-        start[n, X], start[n, Y] = _centroid(counts, known, n, box, row - top, column - left, background)
+        start[n, X], start[n, Y] = x, y
         start[n, PHOTONS] = max(peaks.height[n] * photons_per_height, np.float32(1))
         start[n, SIGMA] = sigma
         start[n, BACKGROUND] = max(background, np.float32(0.1))
-        if highest >= saturation_adu:
+        if saturation_adu <= HIGHEST_ADU and _is_saturated(image, top, left, columns, saturation_adu):
             counts[n, 0] = np.nan
