@@ -107,7 +107,8 @@ def joined(tables: Sequence[Localizations]) -> Localizations:
     if any(table.dtype != dtype for table in tables):
         columns = sorted({len(table.dtype.names or ()) for table in tables})
         raise ValueError(f"tables with and without depth cannot be joined: {' and '.join(map(str, columns))} columns")
-    return np.concatenate([table.view(f"V{dtype.itemsize}") for table in tables]).view(dtype)
+    whole_row = np.dtype((np.void, dtype.itemsize))
+    return np.concatenate([table.view(whole_row) for table in tables]).view(dtype)
 
 
 def precision_nm(table: Localizations) -> npt.NDArray[np.float64]:

@@ -22,6 +22,7 @@ from locstream.fitting.structure import structured
 from locstream.localizations import LOCALIZATION, LOCALIZATION_3D, Localizations, empty
 from locstream.stacks.source import Image
 
+UINT16 = np.dtype(np.uint16)
 NEVER_SATURATED_ADU = 65_536.0
 NOISE_STEPS = 4
 """Where a frame has more noise than its camera should, it is told in this many steps an octave, up to `MOST_STEPS`."""
@@ -210,16 +211,19 @@ class Localizer:
                 f"a frame of shape {np.shape(image)} came where (rows, columns) = {self._shape} px was expected",
                 todo="give the localizer frames of the shape it was made for",
             )
-        if image.dtype != np.uint16:
+        if image.dtype != UINT16:
             raise StackError(
                 f"a frame of {image.dtype} pixels came; the localizer takes the camera's native uint16",
                 todo="give the frames as the camera wrote them, not converted",
             )
         flags = image.flags
-        if type(image) is np.ndarray and flags.c_contiguous and flags.aligned and not flags.writeable:
-            return image
-        view = np.require(image, requirements=["C", "A"]).view(np.ndarray)
-        view.flags.writeable = False
+        if type(image) is np.ndarray and flags.c_contiguous and flags.aligned:
+            if not flags.writeable:
+                return image
+            view = image.view()
+        else:
+            view = np.require(image, requirements=["C", "A"]).view(np.ndarray)
+        view.setflags(write=False)
         return view
 
 
