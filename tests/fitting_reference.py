@@ -23,13 +23,16 @@ class Fit(NamedTuple):
     chi2: float
 
 
-def gaussians(members: int, top: int, left: int, height: int, width: int) -> Model:
-    """Return the mean of a window as a function of (x, y, photons, sigma) of each member and one background."""
+def gaussians(members: int, top: int, left: int, height: int, width: int, *, widths: int = 1) -> Model:
+    """Return the mean of a window as a function of (x, y, photons, sigma) of each member and one background.
+
+    With two `widths` it is (x, y, photons, sigma x, sigma y) of each.
+    """
 
     def model(theta: Doubles) -> Doubles:
         mean = np.full((height, width), theta[-1])
-        for x, y, photons, sigma in theta[:-1].reshape(members, 4):
-            mean += photons * np.outer(integrated(y, sigma, top, height), integrated(x, sigma, left, width))
+        for x, y, photons, *sigma in theta[:-1].reshape(members, 3 + widths):
+            mean += photons * np.outer(integrated(y, sigma[-1], top, height), integrated(x, sigma[0], left, width))
         return mean
 
     return model

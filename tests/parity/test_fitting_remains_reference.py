@@ -158,4 +158,4 @@ def test_a_member_that_is_two_shows_in_which_direction(degrees: float) -> None:
     assert alone.chi2 - both.chi2 > 100
     found = np.array(sorted(theta[:2, :2].tolist())) + np.array([group.left, group.top])
     np.testing.assert_allclose(found, sorted([first.tolist(), second.tolist()]), atol=0.05)
-    assert search(2, group, room)[0] < 2, "nothing is left"
+    assert search(theta, 2, group, room)[0] < 2, "nothing is left"

@@ -129,8 +129,8 @@ def test_excess_noise_and_quantum_efficiency_enter_every_model(model: str) -> No
 
 
 @pytest.mark.parametrize(("model", "apart"), [("sigma", True), ("sigma_xy", False), ("fixed", True)])
-def test_all_but_two_widths_fit_neighbours_together(model: str, apart: bool) -> None:
-    """A pair whose light runs together in one peak is told apart by the joint fit alone."""
+def test_a_pair_in_one_peak_is_told_apart_where_the_width_is_one(model: str, apart: bool) -> None:
+    """By the joint fit alone; where each axis has its width so short a pair may be one molecule out of focus."""
     rng = np.random.default_rng(4)
     table = molecules([20.0, 22.4], [20.0, 20.0], [6000, 6000])
     image = expose(light(table, 40, 40, sigma=1.3, background=5), CAMERA, rng)

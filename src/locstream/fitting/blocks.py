@@ -198,7 +198,7 @@ def _grow(
         copy(theta, members, before)
         which = -1
         if beside:
-            score, y, x, height = search(members, group, room)
+            score, y, x, height = search(theta, members, group, room)
             if score < turn.bar * MIN_SCORE:
                 beside = False
                 continue
@@ -255,7 +255,7 @@ def fit_block(
     if fine:
         for k in range(members, grown):
             member[k] = molecules + k - members
-        misfit[0] += fitted.chi2 - freedom(grown, known, group)
+        misfit[0] += fitted.chi2 - freedom(grown, theta, known, group)
         for k in range(grown):
             misfit[1] += theta[k, PHOTONS]
         write_members(member, grown, theta, start, fitted, known, group, turn.last, room, fits)

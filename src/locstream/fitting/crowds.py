@@ -5,7 +5,8 @@ remains, admit the clearest of it, fit again, and lower the bar from round to ro
 block, a molecule and those nearest to it, jointly over the pixels of their boxes (`blocks`); the light of all others is
 taken as known. The blocks of the next round are others, so that what was known in one is fitted in the next.
 
-Only places where molecules are dense come here; all others have been dealt with by `overlaps`.
+Only places where molecules are dense come here; all others have been dealt with by `overlaps`. Members have one width:
+behind an astigmatic lens there are no crowds.
 """
 
 from __future__ import annotations

@@ -41,8 +41,8 @@ class Job(NamedTuple):
         Light of a molecule for each unit of its peak's height.
     saturation_adu
         A pixel with as much tells nothing.
-    together, width_known
-        Whether molecules that overlap are fitted together, and whether the width is no unknown.
+    width_known
+        Whether the width is no unknown.
     pixel_nm, photons_per_unit
         For the table.
     """
@@ -53,7 +53,6 @@ class Job(NamedTuple):
     sigma: float
     photons_per_height: float
     saturation_adu: float
-    together: bool
     width_known: bool
     pixel_nm: float
     photons_per_unit: float
@@ -138,11 +137,10 @@ def _fit_frame(image: Image, workplace: Workplace) -> tuple[int, SpotFits]:
     for k in range(n):
         fits.estimate[k, X] += spots.corner[k, 1]
         fits.estimate[k, Y] += spots.corner[k, 0]
-    if job.together:
-        n = resolve_overlaps(
-            image, camera, job.saturation_adu, job.threshold, job.sigma, peaks, spots, job.box, job.width_known,
-            workplace.groups, fits,
-        )  # fmt: skip
+    n = resolve_overlaps(
+        image, camera, job.saturation_adu, job.threshold, job.sigma, peaks, spots, job.box, job.width_known,
+        workplace.groups, fits,
+    )  # fmt: skip
     return n, fits
 
 

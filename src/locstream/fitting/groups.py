@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from locstream.fitting.buffers import aligned
-from locstream.fitting.gaussian import PHOTONS, SIGMA, SpotFits, X, Y, gauss
+from locstream.fitting.gaussian import PHOTONS, SIGMA, SIGMA_Y, TWO_WIDTHS, SpotFits, X, Y, gauss
 from locstream.fitting.sensor import Sensor
 from locstream.fitting.status import FitStatus
 from locstream.stacks.source import Image
@@ -28,8 +28,9 @@ MAX_MEMBERS = 8
 """Members of a group. A larger tangle is cut into several; the light of those outside is then taken as known."""
 MAX_FOUND = 3
 """Members a group may gain by the search."""
-PARAMETERS = 4 * (MAX_MEMBERS + MAX_FOUND) + 1
-"""Position, photons and width of each, and a background."""
+WIDTH_Y = SIGMA + 1
+"""Column of the width along y in the parameters of a group, where each axis has its own: behind that along x, and the
+last. In the results it is `SIGMA_Y`."""
 STEP = 16
 """Runs are written this many pixels at a time, and lists are padded to a multiple of it: loops of known length become
 a vector instruction. What is written past the end of a run is overwritten by the next."""
@@ -109,8 +110,9 @@ class GroupRoom(NamedTuple):
     plane: Floats
 
 
-def room_for_groups(box: int, sigma: float) -> GroupRoom:
-    """Return room for the largest group of molecules whose images have this width, px."""
+def room_for_groups(box: int, sigma: float, widths: int = 1) -> GroupRoom:
+    """Return room for the largest group of molecules whose images have this width, px, or two: one of each axis."""
+    parameters = (3 + widths) * (MAX_MEMBERS + MAX_FOUND) + 1
     image = np.exp(-0.5 * (np.arange(SEARCH_PX + 1) / sigma) ** 2)
     span, pixels = MAX_MEMBERS * box + 2 * STEP, MAX_MEMBERS * box * box + 2 * STEP
     span, pixels = -(-span // STEP) * STEP, -(-pixels // STEP) * STEP
@@ -122,11 +124,11 @@ def room_for_groups(box: int, sigma: float) -> GroupRoom:
         edges=aligned((2, span)),
         axis_x=aligned((3, span)),
         axis_y=aligned((3, span)),
-        derivative=aligned((PARAMETERS + 4, pixels)),
+        derivative=aligned((parameters + 4, pixels)),
         weight=aligned((pixels,)),
         weighted=aligned((pixels,)),
-        fisher=np.zeros((PARAMETERS, PARAMETERS)),
-        step=np.zeros(PARAMETERS + 3),
+        fisher=np.zeros((parameters, parameters)),
+        step=np.zeros(parameters + 3),
         profile=np.stack([image, image**2]).astype(np.float32),
         plane=aligned((4, span, span)),
     )
@@ -249,6 +251,7 @@ def add_light_of_others(
     """Add to the known light that of molecules which overlap the group and are not in it: it was cut from a tangle."""
     estimate, _, _, _, status = fits
     run, known, edges, axis_x, axis_y = room.run, room.known, room.edges, room.axis_x, room.axis_y
+    sigma_y = SIGMA_Y if estimate.shape[1] == TWO_WIDTHS else SIGMA
     for k in range(members):
         lit_for[member[k]] = member[0] + 1
     for k in range(members):
@@ -259,9 +262,9 @@ def add_light_of_others(
                 near = abs(peaks[j, 1] - peaks[m, 1]) < box
                 if near and lit_for[j] != member[0] + 1 and status[j] == _CONVERGED:
                     lit_for[j] = member[0] + 1
-                    photons, sigma = estimate[j, PHOTONS], estimate[j, SIGMA]
-                    along_axis(estimate[j, X] - group.left, sigma, group.columns, edges, axis_x)
-                    along_axis(estimate[j, Y] - group.top, sigma, group.rows, edges, axis_y)
+                    photons = estimate[j, PHOTONS]
+                    along_axis(estimate[j, X] - group.left, estimate[j, SIGMA], group.columns, edges, axis_x)
+                    along_axis(estimate[j, Y] - group.top, estimate[j, sigma_y], group.rows, edges, axis_y)
                     for r in range(group.runs):
                         row, column, first, length = run[r, 0], run[r, 1], run[r, 2], run[r, 3]
                         for i in range(length):

@@ -2,7 +2,11 @@
 
 Maximum likelihood by Fisher scoring as in `gaussian`, with a position, a number of photons and a width for each member
 and one background. Two images that all but coincide tell little of their widths. A normal prior holds each near the
-width of a molecule in focus (`Prior`). Where the model is "fixed" the prior is so narrow that it is the width.
+width of a molecule in focus (`Prior`). Where the model is "fixed" the prior is so narrow that it is the width. Behind
+an astigmatic lens a member has a width of each axis.
+
+The parameters of a member are a row of `theta`: x, y, photons, and its width, or that along x and that along y. How
+many columns there are tells the model; the width along y lies in the last.
 """
 
 from __future__ import annotations
@@ -14,8 +18,8 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from locstream.fitting.gaussian import BACKGROUND, PHOTONS, SIGMA, SpotFits, X, Y
-from locstream.fitting.groups import STEP, Group, GroupRoom, along_axis
+from locstream.fitting.gaussian import BACKGROUND, PHOTONS, SIGMA, SIGMA_Y, TWO_WIDTHS, SpotFits, X, Y
+from locstream.fitting.groups import STEP, WIDTH_Y, Group, GroupRoom, along_axis
 from locstream.fitting.status import FitStatus
 
 Floats = npt.NDArray[np.float32]
@@ -25,6 +29,8 @@ Ints = npt.NDArray[np.int32]
 GROUP_PRIOR = 0.2
 """Standard deviation of the prior for the width of a member, in parts of the width in focus. A little narrower than
 that of a molecule by itself: where images overlap a wide one may be two."""
+GROUP_PRIOR_XY = 0.5
+"""The same where each axis has its width: out of focus one is twice as long as in focus, and must not be held back."""
 KNOWN_WIDTH = 1e-3
 """Standard deviation of the prior for a width that is known, in parts of it."""
 MAX_ITERATIONS = 30
@@ -109,15 +115,35 @@ def _member_shape(
 
 
 @_jit
+def _part_widths(
+    axis_x: Floats, axis_y: Floats, run: Ints, runs: int, n: int, photons: np.float32, first: int, derivative: Floats
+) -> None:
+    """Write, over what the mean gains for one width of a member, what it gains for that along x and that along y."""
+    along_x, along_y = U(first + SIGMA), U(first + WIDTH_Y)
+    value, sigma = U(0), U(2)
+    for r in range(U(runs)):
+        row, column, pixel, length = U(run[r, 0]), U(run[r, 1]), U(run[r, 2]), U(run[r, 3])
+        n_ey, sy = photons * axis_y[value, row], photons * axis_y[sigma, row]
+        for start in range(U((length + U(STEP - 1)) // U(STEP))):
+            i, p = column + start * U(STEP), pixel + start * U(STEP)
+            for k in range(U(STEP)):
+                derivative[along_x, p + k] = n_ey * axis_x[sigma, i + k]
+                derivative[along_y, p + k] = sy * axis_x[value, i + k]
+    for k in range(U(STEP)):  # the padding
+        p = U(n) + k
+        derivative[along_x, p] = derivative[along_y, p] = 0
+
+
+@_jit
 def _add_light(photons: np.float32, shape: int, n: int, derivative: Floats, mean: Floats) -> None:
     for p in range(U(n)):
         mean[p] += photons * derivative[U(shape), p]
 
 
 @_jit
-def _compare(counts: Floats, n: int, members: int, derivative: Floats, weight: Floats) -> float:
+def _compare(counts: Floats, n: int, size: int, derivative: Floats, weight: Floats) -> float:
     """Turn the mean in `weight` into 1 / mean; write the residuals; return Pearson's chi-square."""
-    by_background, residuals, chi2 = U(4 * members), U(4 * members + 1), np.float32(0)
+    by_background, residuals, chi2 = U(size - 1), U(size), np.float32(0)
     for p in range(U(n)):
         residual, inverse = counts[p] - weight[p], np.float32(1) / weight[p]
         weight[p] = inverse
@@ -212,21 +238,28 @@ def deviation(factor: Doubles, size: int, which: int, column: Doubles) -> float:
 @_jit
 def _advance(theta: Doubles, start: Doubles, members: int, step: Doubles, share: float, max_sigma: float) -> float:
     """Take a step, shortened as a whole where it is too long; return how far it went, px or parts of the photons."""
+    each = theta.shape[1]
+    last = each - 1  # that along y; where there is one width it is that, taken twice
     for m in range(members):
-        longest = max(abs(step[4 * m + X]), abs(step[4 * m + Y]), 2 * abs(step[4 * m + SIGMA]))
+        first = each * m
+        longest = max(abs(step[first + X]), abs(step[first + Y]), 2 * abs(step[first + SIGMA]))
+        longest = max(longest, 2 * abs(step[first + last]))
         share = min(share, MAX_STEP_PX / max(longest, MAX_STEP_PX))
     moved = 0.0
     for m in range(members):
+        first = each * m
         for k in (X, Y):
             low, high = start[m, k] - MAX_MOVE_PX, start[m, k] + MAX_MOVE_PX
-            new = min(max(theta[m, k] + share * step[4 * m + k], low), high)
+            new = min(max(theta[m, k] + share * step[first + k], low), high)
             moved = max(moved, abs(new - theta[m, k]))
             theta[m, k] = new
-        new = min(max(theta[m, SIGMA] + share * step[4 * m + SIGMA], MIN_SIGMA_PX), max_sigma)
-        moved = max(moved, abs(new - theta[m, SIGMA]))
-        theta[m, SIGMA] = new
+        width, width_y = theta[m, SIGMA], theta[m, last]
+        theta[m, last] = min(max(width_y + share * step[first + last], MIN_SIGMA_PX), max_sigma)
+        moved = max(moved, abs(theta[m, last] - width_y))
+        theta[m, SIGMA] = min(max(width + share * step[first + SIGMA], MIN_SIGMA_PX), max_sigma)
+        moved = max(moved, abs(theta[m, SIGMA] - width))
         photons = theta[m, PHOTONS]
-        change = min(max(share * step[4 * m + PHOTONS], -0.5 * photons), max(photons, 100.0))
+        change = min(max(share * step[first + PHOTONS], -0.5 * photons), max(photons, 100.0))
         moved = max(moved, abs(change) / max(photons, 100.0))
         theta[m, PHOTONS] = max(photons + change, MIN_PHOTONS)
     return moved
@@ -243,7 +276,8 @@ def fit_group(
     """
     run, counts, known, edges, axis_x, axis_y = room.run, room.counts, room.known, room.edges, room.axis_x, room.axis_y
     derivative, weight, weighted, fisher, step = room.derivative, room.weight, room.weighted, room.fisher, room.step
-    n, size = group.pixels, 4 * members + 1
+    n, each = group.pixels, theta.shape[1]
+    size, along_y = each * members + 1, each - 1
     precision = 1 / (prior.spread * prior.sigma) ** 2
     chi2, taken, converged = 0.0, 0, False
     for taken in range(1, MAX_ITERATIONS + 1):
@@ -251,16 +285,21 @@ def fit_group(
             weight[p] = known[p] + np.float32(background)  # the mean, until it is complete
         for m in range(members):
             along_axis(theta[m, X], theta[m, SIGMA], group.columns, edges, axis_x)
-            along_axis(theta[m, Y], theta[m, SIGMA], group.rows, edges, axis_y)
+            along_axis(theta[m, Y], theta[m, along_y], group.rows, edges, axis_y)
             photons = np.float32(theta[m, PHOTONS])
-            _member_shape(axis_x, axis_y, run, group.runs, n, photons, 4 * m, derivative)
-            _add_light(photons, 4 * m + PHOTONS, n, derivative, weight)
-        chi2 = _compare(counts, n, members, derivative, weight)
+            _member_shape(axis_x, axis_y, run, group.runs, n, photons, each * m, derivative)
+            if along_y == WIDTH_Y:
+                _part_widths(axis_x, axis_y, run, group.runs, n, photons, each * m, derivative)
+            _add_light(photons, each * m + PHOTONS, n, derivative, weight)
+        chi2 = _compare(counts, n, size, derivative, weight)
         _normal_equations(size, n, derivative, weight, weighted, fisher, step)
         for m in range(members):
-            by_sigma = 4 * m + SIGMA
+            by_sigma = each * m + SIGMA
             fisher[by_sigma, by_sigma] += precision
             step[by_sigma] += precision * (prior.sigma - theta[m, SIGMA])
+            if along_y == WIDTH_Y:
+                fisher[by_sigma + 1, by_sigma + 1] += precision
+                step[by_sigma + 1] += precision * (prior.sigma - theta[m, WIDTH_Y])
         fisher[size - 1, size - 1] += prior.background_precision
         step[size - 1] += prior.background_precision * (prior.background - background)
         if not _factorize(fisher, size):
@@ -276,10 +315,24 @@ def fit_group(
 
 
 @_jit
-def freedom(members: int, prior: Prior, group: Group) -> int:
+def freedom(members: int, theta: Doubles, prior: Prior, group: Group) -> int:
     """Return the degrees of freedom of a group's chi-square: its pixels less the unknowns."""
-    unknowns = (3 if prior.spread <= KNOWN_WIDTH else 4) * members + 1
+    unknowns = (3 if prior.spread <= KNOWN_WIDTH else theta.shape[1]) * members + 1
     return max(group.pixels - unknowns, 1)
+
+
+@_jit
+def _write_width_along_y(m: int, k: int, size: int, theta: Doubles, room: GroupRoom, fits: SpotFits) -> None:
+    """Write the width along y of a member, its bound, and how far its error and that of the width along x correlate."""
+    along_x, along_y = theta.shape[1] * k + SIGMA, theta.shape[1] * k + WIDTH_Y
+    column_x, column_y = np.empty(size), np.empty(size)
+    bound_x = deviation(room.fisher, size, along_x, column_x)
+    bound_y = deviation(room.fisher, size, along_y, column_y)
+    covariance = 0.0
+    for i in range(along_y, size):
+        covariance += column_x[i] * column_y[i]
+    fits.estimate[m, SIGMA_Y], fits.uncertainty[m, SIGMA_Y] = theta[k, WIDTH_Y], bound_y
+    fits.uncertainty[m, TWO_WIDTHS] = covariance / (bound_x * bound_y)
 
 
 @_jit
@@ -292,7 +345,8 @@ def write_members(
     While a result is not the last only the bound of the photons is worked out.
     """
     estimate, uncertainty, chi2, iterations, status = fits
-    size = 4 * members + 1
+    each = theta.shape[1]
+    size, along_y = each * members + 1, each - 1
     width_known = prior.spread <= KNOWN_WIDTH
     for k in range(members):
         m = member[k]
@@ -301,17 +355,20 @@ def write_members(
         estimate[m, SIGMA] = prior.sigma if width_known else theta[k, SIGMA]
         for parameter in range(4):
             if all_bounds or parameter == PHOTONS:
-                uncertainty[m, parameter] = deviation(room.fisher, size, 4 * k + parameter, room.step)
+                uncertainty[m, parameter] = deviation(room.fisher, size, each * k + parameter, room.step)
         if width_known:
             uncertainty[m, SIGMA] = 0
+        if along_y == WIDTH_Y:
+            _write_width_along_y(m, k, size, theta, room, fits)
         if all_bounds:
             uncertainty[m, BACKGROUND] = deviation(room.fisher, size, size - 1, room.step)
-        chi2[m] = fitted.chi2 / freedom(members, prior, group)
+        chi2[m] = fitted.chi2 / freedom(members, theta, prior, group)
         iterations[m] = fitted.taken
         at_bound = (
             abs(theta[k, X] - start[k, X]) >= MAX_MOVE_PX
             or abs(theta[k, Y] - start[k, Y]) >= MAX_MOVE_PX
             or not MIN_SIGMA_PX < theta[k, SIGMA] < prior.max_sigma
+            or not MIN_SIGMA_PX < theta[k, along_y] < prior.max_sigma
             or theta[k, PHOTONS] <= MIN_PHOTONS
         )
         status[m] = _NOT_CONVERGED if not fitted.converged else _AT_BOUND if at_bound else _CONVERGED

@@ -99,7 +99,7 @@ class Localizer:
         )
         self._dtype = LOCALIZATION if astigmatism is None else LOCALIZATION_3D
         self._sigma_px = options.psf_sigma_nm / calibration.pixel_size_nm
-        self._groups = room_for_groups(options.box_px, self._sigma_px)
+        self._groups = room_for_groups(options.box_px, self._sigma_px, 2 if options.model == "sigma_xy" else 1)
         self._found = np.zeros(1, np.int64)
         self._cameras: dict[int, _Camera] = {}
         self._make_room(FIRST_ROOM)
@@ -196,7 +196,6 @@ class Localizer:
             sigma=float(self._sigma_px),
             photons_per_height=detector.photons_per_height,
             saturation_adu=self._saturation_adu,
-            together=options.model != "sigma_xy",
             width_known=options.model == "fixed",
             pixel_nm=float(self._pixel_nm),
             photons_per_unit=float(photons_per_unit),

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from locstream.fitting.gaussian import PHOTONS, SIGMA, X, Y
-from locstream.fitting.groups import SEARCH_PX, STEP, Group, GroupRoom
+from locstream.fitting.groups import SEARCH_PX, STEP, WIDTH_Y, Group, GroupRoom
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
@@ -77,13 +77,13 @@ def _correlate(which: int, profile: Floats, group: Group, plane: Floats) -> None
 
 
 @_jit
-def search(members: int, group: Group, room: GroupRoom) -> tuple[float, int, int, float]:
+def search(theta: Doubles, members: int, group: Group, room: GroupRoom) -> tuple[float, int, int, float]:
     """Test at each pixel for one more molecule: the score of its photons over the root of their information.
 
     Returns the largest, in standard deviations, its row and column, and the height of the molecule's image there.
     """
     run, plane = room.run, room.plane
-    _spread_out(room.derivative, 4 * members + 1, room.weight, run, group, plane)
+    _spread_out(room.derivative, theta.shape[1] * members + 1, room.weight, run, group, plane)
     _correlate(0, room.profile, group, plane)
     _correlate(1, room.profile, group, plane)
     best, row, column, height = np.float32(0), 0, 0, 0.0
@@ -130,11 +130,11 @@ def search_pair(
     theta: Doubles, members: int, refused: Flags, group: Group, room: GroupRoom
 ) -> tuple[float, int, float]:
     """Find the member that looks most like two: standard deviations, which, and the direction from one to the other."""
-    best, which, direction = 0.0, -1, 0.0
+    best, which, direction, residuals = 0.0, -1, 0.0, theta.shape[1] * members + 1
     for m in range(members):
         if refused[m]:
             continue
-        strength, angle = _elongation(theta[m, X], theta[m, Y], theta[m, SIGMA], 4 * members + 1, group, room)
+        strength, angle = _elongation(theta[m, X], theta[m, Y], theta[m, SIGMA], residuals, group, room)
         if strength > best:
             best, which, direction = strength, m, angle
     return best, which, direction
@@ -143,12 +143,40 @@ def search_pair(
 @_jit
 def admit(theta: Doubles, start: Doubles, last: int, x: float, y: float, photons: float, sigma: float) -> None:
     """Start one more member, behind the others, at a pixel, with photons from those that shone there till now."""
-    theta[last, X], theta[last, Y], theta[last, PHOTONS], theta[last, SIGMA] = x, y, photons, sigma
+    theta[last, X], theta[last, Y], theta[last, PHOTONS], theta[last, SIGMA:] = x, y, photons, sigma
     start[last, X], start[last, Y] = x, y
     for m in range(last):
         if math.hypot(theta[m, X] - x, theta[m, Y] - y) < SHARED_LIGHT * sigma:
             theta[m, PHOTONS] = max(theta[m, PHOTONS] - photons, 0.3 * theta[m, PHOTONS])
-            theta[m, SIGMA] = sigma
+            theta[m, SIGMA:] = sigma
+
+
+@_jit
+def divide(theta: Doubles, start: Doubles, last: int, x: float, y: float, sigma: float) -> bool:
+    """Put two members in the place of one whose image reaches a pixel and is wider than in focus; False if none is.
+
+    With a width of each axis one member takes the light of two for its own. How much it is too wide along x and along y
+    is how far apart they are; that light is left in the pixel tells on which diagonal.
+    """
+    which, distance = -1, math.inf
+    for m in range(last):
+        away = math.hypot(x - theta[m, X], y - theta[m, Y])
+        if away < min(distance, SHARED_LIGHT * max(theta[m, SIGMA], theta[m, WIDTH_Y])):
+            which, distance = m, away
+    if which < 0:
+        return False
+    dx = math.sqrt(max(theta[which, SIGMA] ** 2 - sigma**2, 0))
+    dy = math.sqrt(max(theta[which, WIDTH_Y] ** 2 - sigma**2, 0))
+    if math.hypot(dx, dy) < HALVES_APART * sigma:
+        return False
+    dx, dy = math.copysign(dx, x - theta[which, X]), math.copysign(dy, y - theta[which, Y])
+    theta[last, X], theta[last, Y] = theta[which, X] + dx, theta[which, Y] + dy
+    theta[which, X], theta[which, Y] = theta[which, X] - dx, theta[which, Y] - dy
+    theta[which, PHOTONS] = theta[last, PHOTONS] = 0.5 * theta[which, PHOTONS]
+    for m in (which, last):
+        theta[m, SIGMA:] = sigma
+        start[m, X], start[m, Y] = theta[m, X], theta[m, Y]
+    return True
 
 
 @_jit
@@ -176,5 +204,5 @@ def distinct(theta: Doubles, members: int, distance: float) -> bool:
 def copy(theta: Doubles, members: int, into: Doubles) -> None:
     """Copy the parameters of the members."""
     for m in range(members):
-        for k in range(4):
+        for k in range(theta.shape[1]):
             into[m, k] = theta[m, k]

@@ -32,8 +32,8 @@ class FitOptions(Settings):
     model: FitModel = "sigma"
     """What is fitted beside position, photons and background: "sigma", one width, which for dim molecules is held near
     psf_sigma_nm; "sigma_xy", a width of each axis, for an astigmatic lens; "fixed", none, every molecule having
-    psf_sigma_nm. Molecules that overlap are fitted together by "sigma" and "fixed", the latter telling them apart best
-    where psf_sigma_nm is right; "sigma_xy" fits each by itself."""
+    psf_sigma_nm. Molecules that overlap are fitted together, "fixed" telling them apart best where psf_sigma_nm is
+    right; crowds, where most show no peak of their own, are taken apart by "sigma" and "fixed" only."""
 
     min_separation_px: int = Field(default=1, ge=1, le=5)
     """Two maxima of the smoothed image nearer than this along rows or columns count as one molecule, px."""

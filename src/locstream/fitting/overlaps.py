@@ -5,7 +5,7 @@ than noise, are gathered in groups (`groups`), and a group is fitted jointly (`j
 molecule, judged by the score test at each pixel, one more member joins and the group is fitted again; it stays if the
 fit is better by as much as a peak has to stand out of the noise. The idea is that of 3D-DAOSTORM (Babcock et al.,
 Optical Nanoscopy 1, 6, 2012) and of its forerunners. Where molecules are so dense that groups run into each other,
-`crowds` goes on from there.
+`crowds` goes on from there, unless each axis has its width: then groups are all there is.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ import numpy as np
 import numpy.typing as npt
 
 from locstream.fitting.crowds import SMALLEST_CROWD, resolve_crowds, stand_in_crowd
-from locstream.fitting.gaussian import BACKGROUND, PHOTONS, SIGMA, SpotFits, X, Y
+from locstream.fitting.gaussian import BACKGROUND, PHOTONS, SIGMA, TWO_WIDTHS, SpotFits, X, Y
 from locstream.fitting.groups import (
     MAX_FOUND,
     MAX_MEMBERS,
     MODEL_ERROR,
+    WIDTH_Y,
     Group,
     GroupRoom,
     add_light_of_others,
@@ -29,9 +30,18 @@ from locstream.fitting.groups import (
     gather,
     suspects,
 )
-from locstream.fitting.joint import GROUP_PRIOR, KNOWN_WIDTH, TOLERANCE, Prior, fit_group, write_members
+from locstream.fitting.joint import (
+    GROUP_PRIOR,
+    GROUP_PRIOR_XY,
+    KNOWN_WIDTH,
+    TOLERANCE,
+    Fitted,
+    Prior,
+    fit_group,
+    write_members,
+)
 from locstream.fitting.matched_filter import Peaks
-from locstream.fitting.newcomers import admit, copy, distinct, search
+from locstream.fitting.newcomers import admit, copy, distinct, divide, search
 from locstream.fitting.sensor import Sensor
 from locstream.fitting.spots import Spots
 from locstream.fitting.status import FitStatus
@@ -81,12 +91,13 @@ def _misfit(marked: Flags, fits: SpotFits, freedom: int) -> float:
 def _evidence(theta: Doubles, last: int, threshold: float, misfit: float) -> float:
     """Return by how much chi-square has to fall for the last member to be a molecule and no flaw of the model."""
     evidence: float = threshold**2 + MODEL_ERROR**2 * theta[last, PHOTONS]
+    along_y = theta.shape[1] - 1
     for m in range(last):
         evidence += MODEL_ERROR**2 * theta[m, PHOTONS]
         both = theta[m, PHOTONS] + theta[last, PHOTONS]
         share = theta[m, PHOTONS] / both
         distance2 = (theta[m, X] - theta[last, X]) ** 2 + (theta[m, Y] - theta[last, Y]) ** 2
-        variance = share * theta[m, SIGMA] ** 2 + (1 - share) * theta[last, SIGMA] ** 2
+        variance = share * theta[m, SIGMA] * theta[m, along_y] + (1 - share) * theta[last, SIGMA] * theta[last, along_y]
         if share * (1 - share) * distance2 < LIKE_ONE * variance:
             evidence += misfit * both
     return evidence
@@ -127,10 +138,35 @@ def _begin(
     for k in range(members):
         m = member[k]
         x, y, photons = _first_guess(m, peaks, guess, fits)
-        theta[k, X], theta[k, Y], theta[k, PHOTONS], theta[k, SIGMA] = x - group.left, y - group.top, photons, sigma
+        theta[k, X], theta[k, Y], theta[k, PHOTONS], theta[k, SIGMA:] = x - group.left, y - group.top, photons, sigma
         start[k, X], start[k, Y] = theta[k, X], theta[k, Y]
         background += max(peaks.background[m], 0.1) / members
     return background
+
+
+@_jit
+def _join(
+    theta: Doubles, start: Doubles, before: Doubles, start_before: Doubles, n: int, x: float, y: float, photons: float,
+    fitted: Fitted, threshold: float, misfit: float, prior: Prior, group: Group, room: GroupRoom,
+) -> tuple[bool, Fitted]:  # fmt: skip
+    """Fit a group with one more member, by the light that is left in a pixel; it stays if it is a molecule.
+
+    A member with a width of each axis may stand for two: that is tried first.
+    """
+    copy(theta, n, before)
+    copy(start, n, start_before)
+    for two_for_one in (True, False):
+        if not two_for_one:
+            admit(theta, start, n, x, y, photons, prior.sigma)
+        elif theta.shape[1] <= WIDTH_Y or not divide(theta, start, n, x, y, prior.sigma):
+            continue
+        more = fit_group(theta, start, n + 1, fitted.background, prior, TOLERANCE, group, room)
+        evident = fitted.chi2 - more.chi2 > _evidence(theta, n, threshold, misfit)
+        if more.converged and evident and distinct(theta, n + 1, MIN_DISTANCE * prior.sigma):
+            return True, more
+        copy(before, n, theta)
+        copy(start_before, n, start)
+    return False, fitted
 
 
 @_jit
@@ -145,14 +181,17 @@ def resolve_overlaps(
     width is known every molecule has `sigma`.
     """
     molecules: int = peaks.pixel.shape[0]
-    freedom = box * box - (4 if width_known else 5)
+    two_widths = fits.estimate.shape[1] == TWO_WIDTHS
+    freedom = box * box - (4 if width_known else fits.estimate.shape[1])
     marked = suspects(peaks.pixel, fits, box, freedom)
     lit_for, most = np.zeros(molecules, np.int32), MAX_MEMBERS + MAX_FOUND
-    member, theta, start = np.empty(most, np.int32), np.empty((most, 4)), np.empty((most, 2))
-    before = np.empty((most, 4))
+    member = np.empty(most, np.int32)
+    start, start_before = np.empty((2, most, 2))
+    theta, before = np.empty((2, most, WIDTH_Y + 1 if two_widths else WIDTH_Y))
     misfit = _misfit(marked, fits, freedom)
-    prior = Prior(sigma, KNOWN_WIDTH if width_known else GROUP_PRIOR, 0.5 * box, 0.0, 0.0)
-    if 2 * np.sum(marked) > molecules:
+    spread = KNOWN_WIDTH if width_known else GROUP_PRIOR_XY if two_widths else GROUP_PRIOR
+    prior = Prior(sigma, spread, 0.5 * box, 0.0, 0.0)
+    if 2 * np.sum(marked) > molecules and not two_widths:
         crowded = _set_crowds_aside(marked, peaks, spots.start, fits, sigma)
     else:
         crowded = np.zeros(len(fits.status), np.bool_)
@@ -166,24 +205,23 @@ def resolve_overlaps(
         background = _begin(member, n, peaks, spots.start, fits, sigma, group, theta, start)
         fitted = fit_group(theta, start, n, background, prior, TOLERANCE, group, room)
         for _ in range(MAX_FOUND):
-            score, y, x, height = search(n, group, room)
-            if score < MIN_SCORE or not fitted.converged:
+            score, y, x, height = search(theta, n, group, room)
+            # a member with two widths that stands for two molecules may swing between them
+            if score < MIN_SCORE or not (fitted.converged or two_widths):
                 break
-            copy(theta, n, before)
-            admit(theta, start, n, x, y, height * 2 * math.pi * sigma**2, sigma)
-            more = fit_group(theta, start, n + 1, fitted.background, prior, TOLERANCE, group, room)
-            evident = fitted.chi2 - more.chi2 > _evidence(theta, n, threshold, misfit)
-            if more.converged and evident and distinct(theta, n + 1, MIN_DISTANCE * sigma):
-                fitted, member[n] = more, molecules
-                molecules += 1
-                n += 1
-            else:
-                copy(before, n, theta)
+            photons = height * 2 * math.pi * sigma**2
+            stays, fitted = _join(
+                theta, start, before, start_before, n, x, y, photons, fitted, threshold, misfit, prior, group, room
+            )
+            if not stays:
                 fitted = fit_group(theta, start, n, fitted.background, prior, TOLERANCE, group, room)
                 break
+            member[n] = molecules
+            molecules += 1
+            n += 1
         largest = max(largest, n)
         write_members(member, n, theta, start, fitted, prior, group, True, room, fits)
-    if largest >= SMALLEST_CROWD:
+    if largest >= SMALLEST_CROWD and not two_widths:
         molecules = resolve_crowds(image, camera, saturation_adu, threshold, prior, crowded, molecules, box, room, fits)
     return molecules
 
