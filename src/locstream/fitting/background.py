@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-import numba
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int32]
+from locstream.fitting.compiled import Floats, Ints, U, inlined
+
 FourRows = tuple[np.uintp, np.uintp, np.uintp, np.uintp]
 
 TILE_PX = 16
@@ -30,17 +28,6 @@ CLIP_BIAS_SIGMAS = 0.0552
 """What that costs the mean of a tile without molecules: the mean of a normal deviate below 2 is -0.0552."""
 CLIP_ROUNDS = (4, 2, 1)
 """The mean of a tile is taken once of all pixels and twice of those below the limit; first of every 4th row only."""
-
-U = np.uintp
-"""An index that numba does not test for being negative; the test would keep LLVM from vectorizing the loop."""
-
-_jit = numba.njit(
-    cache=True,
-    nogil=True,
-    error_model="numpy",
-    forceinline=True,
-    fastmath={"contract", "reassoc", "arcp", "nsz"},  # not "nnan", "ninf": guards against them must stay
-)
 
 
 def tiles_along(length: int) -> int:
@@ -64,13 +51,13 @@ def tile_medians(values: Floats, height: int, width: int) -> Floats:
     return np.array(medians, np.float32)
 
 
-@_jit
+@inlined
 def _place(y: int, bottom: int) -> np.uintp:
     """Return where a row is kept; from ``bottom`` on it is one that counts for nothing."""
     return U(y % RING_ROWS) if y < bottom else U(NOTHING)
 
 
-@_jit
+@inlined
 def _four_below(light: Floats, rows: FourRows, x: np.uintp, ceiling: np.float32) -> tuple[np.float32, np.float32]:
     """Add up those of four pixels of a column that do not exceed the ceiling, and count them."""
     one, zero = np.float32(1), np.float32(0)
@@ -83,7 +70,7 @@ def _four_below(light: Floats, rows: FourRows, x: np.uintp, ceiling: np.float32)
     return upper + lower, in_upper + in_lower
 
 
-@_jit
+@inlined
 def _sum_below(
     light: Floats, y: int, every: int, bottom: int, edges: Ints, ceiling: Floats, total: Floats, count: Floats
 ) -> None:
@@ -107,7 +94,7 @@ def _sum_below(
         total[tile], count[tile] = light_below, below
 
 
-@_jit
+@inlined
 def row_of_tiles(
     light: Floats, top: int, bottom: int, edges: Ints, noise: Floats, row: int, sums: Floats, tiles: Floats
 ) -> None:
@@ -146,7 +133,7 @@ def row_of_tiles(
             ceiling[tile] = mean + (bias + np.float32(CLIP_SIGMAS)) * sigma
 
 
-@_jit
+@inlined
 def between_tiles(position: int, length: int, tiles: int) -> tuple[int, np.float32]:
     """Return the tile before pixel ``position`` and how far it lies on the way to the next one, from 0 to 1."""
     along = (np.float32(position) + np.float32(0.5)) * np.float32(tiles) / np.float32(length) - np.float32(0.5)
@@ -165,7 +152,7 @@ def ways_between_tiles(length: int) -> tuple[Ints, Floats]:
     return np.append(starts, length).astype(np.int32), np.array([part for _, part in places], np.float32)
 
 
-@_jit
+@inlined
 def background_at(tiles: Floats, y: int, x: int, height: int, width: int) -> float:
     """Interpolate the background between the tiles around one pixel."""
     j, down = between_tiles(y, height, tiles.shape[0])

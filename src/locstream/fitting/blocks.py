@@ -8,10 +8,9 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-import numba
 import numpy as np
-import numpy.typing as npt
 
+from locstream.fitting.compiled import Doubles, Flags, Floats, Ints, kernel
 from locstream.fitting.gaussian import PHOTONS, SIGMA, SpotFits, X, Y
 from locstream.fitting.groups import MAX_FOUND, MAX_MEMBERS, Group, GroupRoom, collect
 from locstream.fitting.joint import MIN_PHOTONS, TOLERANCE, Fitted, Prior, fit_group, freedom, write_members
@@ -20,11 +19,6 @@ from locstream.fitting.remains import Remains, background_here, shine
 from locstream.fitting.sensor import Sensor
 from locstream.fitting.status import FitStatus
 from locstream.stacks.source import Image
-
-Floats = npt.NDArray[np.float32]
-Doubles = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int32]
-Flags = npt.NDArray[np.bool_]
 
 BLOCK_SIGMAS, BLOCK = 4.0, 6
 """A block is a molecule and as many as this, with it, of those as near, in widths."""
@@ -46,13 +40,6 @@ FAILED = -1
 """Instead of how many joined: the fit did not converge."""
 
 _NOT_CONVERGED = int(FitStatus.NOT_CONVERGED)
-
-_jit = numba.njit(
-    cache=True,
-    nogil=True,
-    error_model="numpy",
-    fastmath={"contract", "reassoc", "arcp", "nsz"},  # not "nnan", "ninf": guards against them must stay
-)
 
 
 class Turn(NamedTuple):
@@ -101,7 +88,7 @@ class Block(NamedTuple):
     misfit: Doubles
 
 
-@_jit
+@kernel
 def room_for_blocks(molecules: int) -> Block:
     """Return room for blocks out of so many molecules."""
     most = MAX_MEMBERS + MAX_FOUND
@@ -111,7 +98,7 @@ def room_for_blocks(molecules: int) -> Block:
     )  # fmt: skip
 
 
-@_jit
+@kernel
 def gather_block(
     at: int, crowd: Ints, n: int, estimate: Floats, free: Flags, reach: float, member: Ints, distance: Doubles
 ) -> int:
@@ -136,7 +123,7 @@ def gather_block(
     return members
 
 
-@_jit
+@kernel
 def _take_out(
     image: Image, camera: Sensor, saturation_adu: float, member: Ints, members: int, box: int, corner: Ints,
     theta: Doubles, start: Doubles, remains: Remains, room: GroupRoom, fits: SpotFits,
@@ -164,7 +151,7 @@ def _take_out(
     return group
 
 
-@_jit
+@kernel
 def _evidence(theta: Doubles, last: int, sigma: float, flaw: float) -> float:
     """Return by how much chi-square may fall for the flaws of the images around the last member."""
     photons: float = theta[last, PHOTONS]
@@ -174,7 +161,7 @@ def _evidence(theta: Doubles, last: int, sigma: float, flaw: float) -> float:
     return flaw * photons
 
 
-@_jit
+@kernel
 def _bright(theta: Doubles, members: int) -> bool:
     faintest: float = math.inf
     for m in range(members):
@@ -182,7 +169,7 @@ def _bright(theta: Doubles, members: int) -> bool:
     return faintest > MIN_PHOTONS
 
 
-@_jit
+@kernel
 def _grow(
     theta: Doubles, start: Doubles, before: Doubles, members: int, most: int, fitted: Fitted, turn: Turn,
     prior: Prior, group: Group, room: GroupRoom,
@@ -223,7 +210,7 @@ def _grow(
     return members, fitted
 
 
-@_jit
+@kernel
 def _within(theta: Doubles, members: int, group: Group, margin: float) -> bool:
     for m in range(members):
         x, y = theta[m, X], theta[m, Y]
@@ -232,7 +219,7 @@ def _within(theta: Doubles, members: int, group: Group, margin: float) -> bool:
     return True
 
 
-@_jit
+@kernel
 def fit_block(
     image: Image, camera: Sensor, saturation_adu: float, turn: Turn, members: int, molecules: int, box: int,
     prior: Prior, block: Block, remains: Remains, room: GroupRoom, fits: SpotFits,

@@ -13,11 +13,10 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
-import numpy.typing as npt
 
 from locstream.fitting.blocks import BLOCK_SIGMAS, FAILED, Block, Turn, fit_block, gather_block, room_for_blocks
+from locstream.fitting.compiled import Flags, Ints, kernel
 from locstream.fitting.gaussian import BACKGROUND, PHOTONS, SIGMA, SpotFits, X, Y
 from locstream.fitting.groups import MAX_MEMBERS, MODEL_ERROR, GroupRoom
 from locstream.fitting.joint import Prior
@@ -35,9 +34,6 @@ from locstream.fitting.remains import (
 from locstream.fitting.sensor import Sensor
 from locstream.fitting.status import FitStatus
 from locstream.stacks.source import Image
-
-Ints = npt.NDArray[np.int32]
-Flags = npt.NDArray[np.bool_]
 
 SMALLEST_CROWD = MAX_MEMBERS
 """Fewer molecules are no crowd: a group takes them all, and fits them jointly."""
@@ -64,15 +60,8 @@ _CONVERGED, _NOT_CONVERGED, _BAD_DATA = (
     int(s) for s in (FitStatus.CONVERGED, FitStatus.NOT_CONVERGED, FitStatus.BAD_DATA)
 )
 
-_jit = numba.njit(
-    cache=True,
-    nogil=True,
-    error_model="numpy",
-    fastmath={"contract", "reassoc", "arcp", "nsz"},  # not "nnan", "ninf": guards against them must stay
-)
 
-
-@_jit
+@kernel
 def stand_in_crowd(fits: SpotFits, molecules: int, sigma: float) -> Flags:
     """Tell which molecules stand in a crowd."""
     distance = CROWD_SIGMAS * sigma
@@ -96,7 +85,7 @@ def stand_in_crowd(fits: SpotFits, molecules: int, sigma: float) -> Flags:
     return crowded
 
 
-@_jit
+@kernel
 def _lay_out(
     image: Image, camera: Sensor, saturation_adu: float, crowded: Flags, molecules: int, box: int, room: GroupRoom,
     fits: SpotFits,
@@ -123,7 +112,7 @@ def _lay_out(
     return remains
 
 
-@_jit
+@kernel
 def _admit_peaks(
     evidence: float, sigma: float, crowd: Ints, n: int, molecules: int, box: int, remains: Remains, room: GroupRoom,
     fits: SpotFits,
@@ -152,7 +141,7 @@ def _admit_peaks(
     return molecules
 
 
-@_jit
+@kernel
 def _drop_faint(
     crowd: Ints, n: int, threshold: float, sigma: float, remains: Remains, room: GroupRoom, fits: SpotFits
 ) -> int:
@@ -173,7 +162,7 @@ def _drop_faint(
     return kept
 
 
-@_jit
+@kernel
 def _fit_blocks(
     image: Image, camera: Sensor, saturation_adu: float, turn: Turn, backwards: bool, crowd: Ints, n: int, free: Flags,
     molecules: int, box: int, prior: Prior, block: Block, remains: Remains, room: GroupRoom, fits: SpotFits,
@@ -201,7 +190,7 @@ def _fit_blocks(
     return molecules
 
 
-@_jit
+@kernel
 def resolve_crowds(
     image: Image, camera: Sensor, saturation_adu: float, threshold: float, prior: Prior, aside: Flags, molecules: int,
     box: int, room: GroupRoom, fits: SpotFits,

@@ -14,18 +14,15 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-import numba
 import numpy as np
-import numpy.typing as npt
 
 from locstream.calibration.astigmatism import AstigmatismCalibration
 from locstream.errors import ConfigError
+from locstream.fitting.compiled import Doubles, exact
 from locstream.fitting.gaussian import MAX_BOX, SIGMA, SIGMA_Y, TWO_WIDTHS, FitModel, SpotFits
 from locstream.fitting.options import FitOptions
 from locstream.fitting.table import is_molecule
 from locstream.localizations import Localizations
-
-Doubles = npt.NDArray[np.float64]
 
 GRID_NM = 20.0
 """Distance of the depths that are tried first; the curves hardly bend within it."""
@@ -36,8 +33,6 @@ BOX_SIGMAS, MIN_BOX_PX = 7, 9
 OFF_BOUNDS, OFF_PART = 5.0, 0.25
 """A width that departs from its curve by more than so many bounds and this part of it is none of the curve's: two
 molecules in one, a hot pixel, or far beyond the calibrated range. The part is for lenses that are not as they were."""
-
-_jit = numba.njit(cache=True, nogil=True, error_model="numpy")
 
 
 class Curves(NamedTuple):
@@ -98,7 +93,7 @@ def options_for_depth(options: FitOptions, calibration: AstigmatismCalibration, 
     return FitOptions.model_validate({**chosen, **options.model_dump(exclude_unset=True)})
 
 
-@_jit
+@exact
 def _width(variance: Doubles, z_nm: float) -> tuple[float, float]:
     """Return a width and its slope after z."""
     z = z_nm / 1000
@@ -110,7 +105,7 @@ def _width(variance: Doubles, z_nm: float) -> tuple[float, float]:
     return sigma, slope / (2000 * sigma)
 
 
-@_jit
+@exact
 def depth(
     sigma_x: float, sigma_y: float, bound_x: float, bound_y: float, correlation: float, along: Curves
 ) -> tuple[float, float]:
@@ -140,14 +135,14 @@ def depth(
     return z, math.sqrt((1 - correlation * correlation) / information)
 
 
-@_jit
+@exact
 def _is_on(variance: Doubles, z_nm: float, sigma: float, bound: float) -> bool:
     """Tell whether a width may be that of a depth."""
     width, _ = _width(variance, z_nm)
     return bool(abs(sigma - width) <= OFF_BOUNDS * bound + OFF_PART * width)
 
 
-@_jit
+@exact
 def write_depths(
     fits: SpotFits, n: int, height: int, width: int, pixel_nm: float, along: Curves, rows: Localizations
 ) -> int:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from numba.core import types
 from numba.experimental import structref
 
+from locstream.fitting.compiled import exact
 from locstream.fitting.depth import Curves, write_depths
 from locstream.fitting.gaussian import WIDTH_PRIOR, SpotFits, X, Y, fit_boxes, room_for_fits
 from locstream.fitting.groups import GroupRoom
@@ -90,10 +91,8 @@ _structref.define_boxing(_WorkplaceType, Workplace)
 _structref.define_constructor(Workplace, _WorkplaceType, list(Workplace.__annotations__))
 _new: Any = Workplace
 
-_jit = numba.njit(cache=True, nogil=True, error_model="numpy")
 
-
-@_jit
+@exact
 def lay_out(
     camera: Sensor, matched: MatchedFilter, room: Room, peaks: Peaks, spots: Spots, fits: SpotFits, groups: GroupRoom,
     compiled_for: CompiledFor, job: Job, found: npt.NDArray[np.int64],
@@ -144,7 +143,7 @@ def _fit_frame(image: Image, workplace: Workplace) -> tuple[int, SpotFits]:
     return n, fits
 
 
-@_jit
+@exact
 def localize(image: Image, workplace: Workplace, frame: int) -> Localizations:
     """Return the rows of a frame, none where there was no room for its peaks."""
     n, fits = _fit_frame(image, workplace)
@@ -153,7 +152,7 @@ def localize(image: Image, workplace: Workplace, frame: int) -> Localizations:
     return rows[:kept]
 
 
-@_jit
+@exact
 def localize_with_depth(image: Image, workplace: Workplace, frame: int, along: Curves) -> Localizations:
     """Return the rows of a frame with their depth, none where there was no room for its peaks."""
     n, fits = _fit_frame(image, workplace)

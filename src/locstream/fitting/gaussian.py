@@ -25,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from locstream.fitting.buffers import CACHE_LINE
+from locstream.fitting.compiled import Floats, U, kernel
 from locstream.fitting.information import add_rows, gauss, integrate, sum_rows
 from locstream.fitting.lanes import (
     BACKGROUND,
@@ -50,12 +51,9 @@ from locstream.fitting.lanes import (
     X0,
     Y0,
     Columns,
-    Floats,
-    U,
     Unknowns,
     X,
     Y,
-    vectorized,
 )
 from locstream.fitting.scoring import (
     MAX_MOVE_PX,
@@ -114,7 +112,7 @@ _CONVERGED, _AT_BOUND, _NOT_CONVERGED, _BAD_DATA = (
 )
 
 
-@vectorized
+@kernel
 def _load_start(w: Floats, lane: int, start: Floats, spread: float, spot: int) -> None:
     """Give a lane what the fit of its spot starts from."""
     n, first = U(spot), U(lane)
@@ -128,7 +126,7 @@ def _load_start(w: Floats, lane: int, start: Floats, spread: float, spot: int) -
     w[U(SHARE * LANES) + first], w[U(STEPS * LANES) + first] = 1, 0
 
 
-@vectorized
+@kernel
 def _load_pixels(
     w: Floats, lane: int, other: int, columns: Columns, counts: Floats, known: Floats, spot: int, next_spot: int
 ) -> None:
@@ -143,7 +141,7 @@ def _load_pixels(
             w[(U(KNOWN) + p) * U(LANES) + b] = known[m, p]
 
 
-@vectorized
+@kernel
 def _store(w: Floats, lane: int, compiled_for: tuple[Columns, Unknowns], fits: SpotFits, spot: int) -> None:
     """Take a lane's result and tell how the fit ended."""
     columns, unknowns = compiled_for
@@ -177,13 +175,13 @@ def _store(w: Floats, lane: int, compiled_for: tuple[Columns, Unknowns], fits: S
         status[n] = _CONVERGED if w[U(MOVED * LANES) + first] < 1 else _NOT_CONVERGED
 
 
-@vectorized
+@kernel
 def widest(columns: Columns) -> np.float32:
     """Return the largest width that a fit may end with, px."""
     return np.float32(0.5) * np.float32(len(columns))
 
 
-@vectorized
+@kernel
 def _room() -> Floats:
     """Return a working buffer of ones that starts with a cache line."""
     room = np.ones((ROWS + 1) * LANES, np.float32)
@@ -191,7 +189,7 @@ def _room() -> Floats:
     return room[first : first + ROWS * LANES]
 
 
-@vectorized
+@kernel
 def fit_boxes(
     counts: Floats,
     known: Floats,

@@ -10,19 +10,15 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from locstream.fitting.buffers import aligned
+from locstream.fitting.compiled import Doubles, Floats, Ints, U, kernel
 from locstream.fitting.gaussian import PHOTONS, SIGMA, SIGMA_Y, TWO_WIDTHS, SpotFits, X, Y, gauss
 from locstream.fitting.sensor import Sensor
 from locstream.fitting.status import FitStatus
 from locstream.stacks.source import Image
-
-Floats = npt.NDArray[np.float32]
-Doubles = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int32]
 
 MAX_MEMBERS = 8
 """Members of a group. A larger tangle is cut into several; the light of those outside is then taken as known."""
@@ -42,16 +38,6 @@ MODEL_ERROR = 0.05
 """The image of a molecule is not exactly a Gaussian: what departs from it by this part is no second molecule."""
 
 _CONVERGED, _BAD_DATA = int(FitStatus.CONVERGED), int(FitStatus.BAD_DATA)
-
-U = np.uintp
-"""An index that numba does not test for being negative; the test would keep LLVM from vectorizing the loop."""
-
-_jit = numba.njit(
-    cache=True,
-    nogil=True,
-    error_model="numpy",
-    fastmath={"contract", "reassoc", "arcp", "nsz"},  # not "nnan", "ninf": guards against them must stay
-)
 
 
 class Group(NamedTuple):
@@ -134,7 +120,7 @@ def room_for_groups(box: int, sigma: float, widths: int = 1) -> GroupRoom:
     )
 
 
-@_jit
+@kernel
 def suspects(pixel: Ints, fits: SpotFits, box: int, freedom: int) -> npt.NDArray[np.bool_]:
     """Mark the peaks whose boxes overlap, and those whose fit leaves more than noise."""
     estimate, _, chi2, _, status = fits
@@ -154,7 +140,7 @@ def suspects(pixel: Ints, fits: SpotFits, box: int, freedom: int) -> npt.NDArray
     return marked
 
 
-@_jit
+@kernel
 def gather(first: int, pixel: Ints, marked: npt.NDArray[np.bool_], box: int, member: Ints) -> int:
     """Gather the group of a peak, nearest first; its members lose their mark. Returns their number."""
     n, members, done = pixel.shape[0], 1, 0
@@ -176,7 +162,7 @@ def gather(first: int, pixel: Ints, marked: npt.NDArray[np.bool_], box: int, mem
     return members
 
 
-@_jit
+@kernel
 def collect(
     image: Image,
     camera: Sensor,
@@ -221,7 +207,7 @@ def collect(
     return Group(top, left, bottom - top, right - left, runs, n)
 
 
-@_jit
+@kernel
 def along_axis(centre: float, sigma: float, n: int, edges: Floats, table: Floats) -> None:
     """Integrate the Gaussian over each pixel of an axis: its value, its derivatives after centre and sigma."""
     per_sigma, first = np.float32(1 / sigma), np.float32(centre + 0.5)
@@ -244,7 +230,7 @@ def along_axis(centre: float, sigma: float, n: int, edges: Floats, table: Floats
             table[by_sigma, k] = to_left * (left - right) - per_sigma * right
 
 
-@_jit
+@kernel
 def add_light_of_others(
     member: Ints, members: int, peaks: Ints, box: int, fits: SpotFits, lit_for: Ints, group: Group, room: GroupRoom
 ) -> None:

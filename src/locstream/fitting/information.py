@@ -9,6 +9,7 @@ import math
 
 import numpy as np
 
+from locstream.fitting.compiled import Floats, inlined, kernel
 from locstream.fitting.lanes import (
     BACKGROUND,
     CHI2,
@@ -46,11 +47,8 @@ from locstream.fitting.lanes import (
     WS,
     WSS,
     Columns,
-    Floats,
     Values,
     X,
-    vectorized,
-    within_lane,
 )
 
 PART = 5
@@ -60,7 +58,7 @@ ALONE = -1
 """In place of a profile: none."""
 
 
-@within_lane
+@inlined
 def gauss(u: np.float32) -> tuple[np.float32, np.float32]:
     """Return half the error function of ``u`` and ``exp(-u²)``, float32.
 
@@ -82,7 +80,7 @@ def gauss(u: np.float32) -> tuple[np.float32, np.float32]:
     return np.float32(math.copysign(half - z * q * p, u)), p
 
 
-@vectorized
+@kernel
 def integrate(w: Floats, columns: Columns) -> None:
     """Integrate the Gaussian over each pixel along both axes, with its derivatives after position and width."""
     one, half = np.float32(1), np.float32(0.5)
@@ -104,7 +102,7 @@ def integrate(w: Floats, columns: Columns) -> None:
                 w[pixel + k] = w[left + k] - w[left + LANES + k]
 
 
-@within_lane
+@inlined
 def _add_pixel(
     w: Floats, lane: int, i: int, pixel: int, peak: np.float32, background: np.float32, sums: Values
 ) -> Values:
@@ -124,7 +122,7 @@ def _add_pixel(
     )  # fmt: skip
 
 
-@vectorized
+@kernel
 def sum_rows(w: Floats, columns: Columns) -> None:
     """Sum weights and residuals along each row of the box."""
     box = len(columns)
@@ -147,7 +145,7 @@ def sum_rows(w: Floats, columns: Columns) -> None:
             ) = sums  # fmt: skip
 
 
-@within_lane
+@inlined
 def _total(w: Floats, lane: int, columns: Columns, first: int, second: int, along: int) -> np.float32:
     """Sum over the rows one of the sums along them, times up to two of the profiles across them."""
     total = np.float32(0)
@@ -162,7 +160,7 @@ def _total(w: Floats, lane: int, columns: Columns, first: int, second: int, alon
     return total
 
 
-@vectorized
+@kernel
 def add_rows(w: Floats, columns: Columns) -> None:
     """Bring the sums along the rows together: score and Fisher information of (N·x, N·y, N, N·σx, N·σy, b)."""
     for lane in range(LANES):

@@ -14,17 +14,12 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-import numba
 import numpy as np
-import numpy.typing as npt
 
+from locstream.fitting.compiled import Doubles, Floats, Ints, U, kernel
 from locstream.fitting.gaussian import BACKGROUND, PHOTONS, SIGMA, SIGMA_Y, TWO_WIDTHS, SpotFits, X, Y
 from locstream.fitting.groups import STEP, WIDTH_Y, Group, GroupRoom, along_axis
 from locstream.fitting.status import FitStatus
-
-Floats = npt.NDArray[np.float32]
-Doubles = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int32]
 
 GROUP_PRIOR = 0.2
 """Standard deviation of the prior for the width of a member, in parts of the width in focus. A little narrower than
@@ -79,18 +74,7 @@ class Fitted(NamedTuple):
     converged: bool
 
 
-U = np.uintp
-"""An index that numba does not test for being negative; the test would keep LLVM from vectorizing the loop."""
-
-_jit = numba.njit(
-    cache=True,
-    nogil=True,
-    error_model="numpy",
-    fastmath={"contract", "reassoc", "arcp", "nsz"},  # not "nnan", "ninf": guards against them must stay
-)
-
-
-@_jit
+@kernel
 def _member_shape(
     axis_x: Floats, axis_y: Floats, run: Ints, runs: int, n: int, photons: np.float32, first: int, derivative: Floats
 ) -> None:
@@ -114,7 +98,7 @@ def _member_shape(
         derivative[by_x, p] = derivative[by_y, p] = derivative[by_photons, p] = derivative[by_sigma, p] = 0
 
 
-@_jit
+@kernel
 def _part_widths(
     axis_x: Floats, axis_y: Floats, run: Ints, runs: int, n: int, photons: np.float32, first: int, derivative: Floats
 ) -> None:
@@ -134,13 +118,13 @@ def _part_widths(
         derivative[along_x, p] = derivative[along_y, p] = 0
 
 
-@_jit
+@kernel
 def _add_light(photons: np.float32, shape: int, n: int, derivative: Floats, mean: Floats) -> None:
     for p in range(U(n)):
         mean[p] += photons * derivative[U(shape), p]
 
 
-@_jit
+@kernel
 def _compare(counts: Floats, n: int, size: int, derivative: Floats, weight: Floats) -> float:
     """Turn the mean in `weight` into 1 / mean; write the residuals; return Pearson's chi-square."""
     by_background, residuals, chi2 = U(size - 1), U(size), np.float32(0)
@@ -156,7 +140,7 @@ def _compare(counts: Floats, n: int, size: int, derivative: Floats, weight: Floa
     return float(chi2)
 
 
-@_jit
+@kernel
 def _normal_equations(
     size: int, n: int, derivative: Floats, weight: Floats, weighted: Floats, fisher: Doubles, score: Doubles
 ) -> None:
@@ -184,7 +168,7 @@ def _normal_equations(
                 column += U(1)
 
 
-@_jit
+@kernel
 def _factorize(matrix: Doubles, size: int) -> bool:
     """Replace the lower triangle by its Cholesky factor; False where the matrix is not positive definite.
 
@@ -205,7 +189,7 @@ def _factorize(matrix: Doubles, size: int) -> bool:
     return True
 
 
-@_jit
+@kernel
 def _solve(factor: Doubles, size: int, vector: Doubles) -> None:
     """Solve with the Cholesky factor, in place."""
     for i in range(U(size)):
@@ -220,7 +204,7 @@ def _solve(factor: Doubles, size: int, vector: Doubles) -> None:
             vector[k] -= factor[last, k] * vector[last]
 
 
-@_jit
+@kernel
 def deviation(factor: Doubles, size: int, which: int, column: Doubles) -> float:
     """Return the bound of one parameter: the length of a column of the Cholesky factor's inverse."""
     first = U(which)
@@ -235,7 +219,7 @@ def deviation(factor: Doubles, size: int, which: int, column: Doubles) -> float:
     return math.sqrt(total)
 
 
-@_jit
+@kernel
 def _advance(theta: Doubles, start: Doubles, members: int, step: Doubles, share: float, max_sigma: float) -> float:
     """Take a step, shortened as a whole where it is too long; return how far it went, px or parts of the photons."""
     each = theta.shape[1]
@@ -265,7 +249,7 @@ def _advance(theta: Doubles, start: Doubles, members: int, step: Doubles, share:
     return moved
 
 
-@_jit
+@kernel
 def fit_group(
     theta: Doubles, start: Doubles, members: int, background: float, prior: Prior, tolerance: float, group: Group,
     room: GroupRoom,
@@ -314,14 +298,14 @@ def fit_group(
     return Fitted(float(background), float(chi2), taken, converged)
 
 
-@_jit
+@kernel
 def freedom(members: int, theta: Doubles, prior: Prior, group: Group) -> int:
     """Return the degrees of freedom of a group's chi-square: its pixels less the unknowns."""
     unknowns = (3 if prior.spread <= KNOWN_WIDTH else theta.shape[1]) * members + 1
     return max(group.pixels - unknowns, 1)
 
 
-@_jit
+@kernel
 def _write_width_along_y(m: int, k: int, size: int, theta: Doubles, room: GroupRoom, fits: SpotFits) -> None:
     """Write the width along y of a member, its bound, and how far its error and that of the width along x correlate."""
     along_x, along_y = theta.shape[1] * k + SIGMA, theta.shape[1] * k + WIDTH_Y
@@ -335,7 +319,7 @@ def _write_width_along_y(m: int, k: int, size: int, theta: Doubles, room: GroupR
     fits.uncertainty[m, TWO_WIDTHS] = covariance / (bound_x * bound_y)
 
 
-@_jit
+@kernel
 def write_members(
     member: Ints, members: int, theta: Doubles, start: Doubles, fitted: Fitted, prior: Prior, group: Group,
     all_bounds: bool, room: GroupRoom, fits: SpotFits,

@@ -10,17 +10,12 @@ does not need is not there.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
 Values = tuple[np.float32, ...]
 Columns = tuple[np.float32, ...]
 Unknowns = tuple[np.float32, ...]
 
-U = np.uintp
-"""An index that numba does not test for being negative."""
 
 LANES = 16
 """Spots that advance together: the float32 numbers of one register of AVX-512, or of two of AVX2. A loop over fewer is
@@ -55,11 +50,3 @@ W0, WE, WD, WS, WEE, WED, WES, WDD, WDS, WSS, R0, RE, RD, RS, RR = range(SUMS_A_
 COUNTS = SUMS + SUMS_A_ROW * MAX_BOX  # MAX_BOX² rows: counts plus known light
 KNOWN = COUNTS + MAX_BOX * MAX_BOX  # MAX_BOX² rows: known light: variance and neighbours
 ROWS = KNOWN + MAX_BOX * MAX_BOX
-
-# Not "nnan" and "ninf": guards against such numbers must stay. Those of a sum say ``sum < np.inf``: np.isfinite
-# multiplies by 0, and "reassoc" lets LLVM do that to the terms.
-_FAST = {"contract", "reassoc", "arcp", "nsz"}
-vectorized = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
-"""Compile loops over lanes."""
-within_lane = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST, forceinline=True)
-"""Compile what such a loop does to one lane: a call would keep it from becoming vector instructions."""

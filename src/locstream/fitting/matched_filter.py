@@ -10,9 +10,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
-import numpy.typing as npt
 
 from locstream.fitting.background import (
     NOTHING,
@@ -23,6 +21,7 @@ from locstream.fitting.background import (
     ways_between_tiles,
 )
 from locstream.fitting.buffers import aligned
+from locstream.fitting.compiled import Bytes, Floats, Ints, Words, kernel
 from locstream.fitting.maxima import BLOCK, peaks_of_rows
 from locstream.fitting.sensor import Sensor
 from locstream.fitting.smoothing import (
@@ -35,11 +34,6 @@ from locstream.fitting.smoothing import (
     smooth_down,
 )
 from locstream.stacks.source import Image
-
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int32]
-Bytes = npt.NDArray[np.uint8]
-Words = npt.NDArray[np.uint64]
 
 
 class Peaks(NamedTuple):
@@ -175,12 +169,7 @@ def room_for_rows(height: int, width: int) -> Room:
     )
 
 
-@numba.njit(
-    cache=True,
-    nogil=True,
-    error_model="numpy",
-    fastmath={"contract", "reassoc", "arcp", "nsz"},  # not "nnan", "ninf": guards against them must stay
-)
+@kernel
 def find_peaks(image: Image, camera: Sensor, matched: MatchedFilter, separation: int, room: Room, peaks: Peaks) -> int:
     """Find the peaks of a frame; see `Detector`.
 

@@ -2,36 +2,19 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
-import numpy.typing as npt
 
 from locstream.fitting.background import background_at
+from locstream.fitting.compiled import Bytes, Floats, Ints, U, Words, inlined
 from locstream.fitting.smoothing import MARGIN, OUTSIDE, SMOOTH_ROWS
-
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int32]
-Bytes = npt.NDArray[np.uint8]
-Words = npt.NDArray[np.uint64]
 
 BLOCK = 64
 """Pixels of a row that are passed over together where none of them exceeds the limit."""
 WORD = 8
 """Marks in a word."""
 
-U = np.uintp
-"""An index that numba does not test for being negative; the test would keep LLVM from vectorizing the loop."""
 
-_jit = numba.njit(
-    cache=True,
-    nogil=True,
-    error_model="numpy",
-    forceinline=True,
-    fastmath={"contract", "reassoc", "arcp", "nsz"},  # not "nnan", "ninf": guards against them must stay
-)
-
-
-@_jit
+@inlined
 def _keep_maxima(smooth: Floats, n: np.uintp, first: np.uintp, marks: Bytes) -> bool:
     """Unmark the pixels of a block that are not higher than those beside; of equal ones the first stays.
 
@@ -49,7 +32,7 @@ def _keep_maxima(smooth: Floats, n: np.uintp, first: np.uintp, marks: Bytes) -> 
     return bool(left != 0)
 
 
-@_jit
+@inlined
 def _is_maximum(smooth: Floats, y: int, x: int, height: int, separation: int) -> bool:
     """Tell whether no pixel within ``separation`` is higher; of equal ones the first in reading order counts."""
     here = U(y % SMOOTH_ROWS)
@@ -66,7 +49,7 @@ def _is_maximum(smooth: Floats, y: int, x: int, height: int, separation: int) ->
     return True
 
 
-@_jit
+@inlined
 def peaks_of_rows(
     top: int, bottom: int, height: int, width: int, separation: int, smooth: Floats, marks: Bytes, words: Words,
     tiles: Floats, shot: np.float32, skew: np.float32, noise: Floats, edge_rows: Floats, edge_columns: Floats, n: int,

@@ -9,17 +9,11 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
-import numpy.typing as npt
 
+from locstream.fitting.compiled import Doubles, Flags, Floats, Ints, U, kernel
 from locstream.fitting.gaussian import PHOTONS, SIGMA, X, Y
 from locstream.fitting.groups import SEARCH_PX, STEP, WIDTH_Y, Group, GroupRoom
-
-Floats = npt.NDArray[np.float32]
-Doubles = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int32]
-Flags = npt.NDArray[np.bool_]
 
 SHARED_LIGHT = 2.5
 """A new member takes its photons from those within this distance, in parts of the width in focus."""
@@ -28,18 +22,8 @@ HALVES_APART = 0.7
 IMAGE_REACH = 3.0
 """The image of a member is looked at as far as this, in parts of its width."""
 
-U = np.uintp
-"""An index that numba does not test for being negative; the test would keep LLVM from vectorizing the loop."""
 
-_jit = numba.njit(
-    cache=True,
-    nogil=True,
-    error_model="numpy",
-    fastmath={"contract", "reassoc", "arcp", "nsz"},  # not "nnan", "ninf": guards against them must stay
-)
-
-
-@_jit
+@kernel
 def _spread_out(derivative: Floats, residuals: int, weight: Floats, run: Ints, group: Group, plane: Floats) -> None:
     """Lay weighted residuals and weights out in the rectangle of the group, with a margin of SEARCH_PX."""
     scores, weights = U(0), U(1)
@@ -54,7 +38,7 @@ def _spread_out(derivative: Floats, residuals: int, weight: Floats, run: Ints, g
             plane[weights, row, column + k] = weight[first + k]
 
 
-@_jit
+@kernel
 def _correlate(which: int, profile: Floats, group: Group, plane: Floats) -> None:
     """Correlate a plane with its profile and the mirror image, down and along; the result takes the plane's place."""
     p0, p1, p2 = profile[which, 0], profile[which, 1], profile[which, 2]
@@ -76,7 +60,7 @@ def _correlate(which: int, profile: Floats, group: Group, plane: Floats) -> None
             )
 
 
-@_jit
+@kernel
 def search(theta: Doubles, members: int, group: Group, room: GroupRoom) -> tuple[float, int, int, float]:
     """Test at each pixel for one more molecule: the score of its photons over the root of their information.
 
@@ -97,7 +81,7 @@ def search(theta: Doubles, members: int, group: Group, room: GroupRoom) -> tuple
     return math.sqrt(best), row, column, height
 
 
-@_jit
+@kernel
 def _elongation(x: float, y: float, sigma: float, residuals: int, group: Group, room: GroupRoom) -> tuple[float, float]:
     """Test whether the image around a place is longer than a molecule's: standard deviations, and in which direction.
 
@@ -125,7 +109,7 @@ def _elongation(x: float, y: float, sigma: float, residuals: int, group: Group, 
     return (c * c * along_x + 2 * c * s * across + s * s * along_y) / math.sqrt(max(information, 1e-9)), angle
 
 
-@_jit
+@kernel
 def search_pair(
     theta: Doubles, members: int, refused: Flags, group: Group, room: GroupRoom
 ) -> tuple[float, int, float]:
@@ -140,7 +124,7 @@ def search_pair(
     return best, which, direction
 
 
-@_jit
+@kernel
 def admit(theta: Doubles, start: Doubles, last: int, x: float, y: float, photons: float, sigma: float) -> None:
     """Start one more member, behind the others, at a pixel, with photons from those that shone there till now."""
     theta[last, X], theta[last, Y], theta[last, PHOTONS], theta[last, SIGMA:] = x, y, photons, sigma
@@ -151,7 +135,7 @@ def admit(theta: Doubles, start: Doubles, last: int, x: float, y: float, photons
             theta[m, SIGMA:] = sigma
 
 
-@_jit
+@kernel
 def divide(theta: Doubles, start: Doubles, last: int, x: float, y: float, sigma: float) -> bool:
     """Put two members in the place of one whose image reaches a pixel and is wider than in focus; False if none is.
 
@@ -179,7 +163,7 @@ def divide(theta: Doubles, start: Doubles, last: int, x: float, y: float, sigma:
     return True
 
 
-@_jit
+@kernel
 def split(theta: Doubles, start: Doubles, last: int, which: int, direction: float, sigma: float) -> None:
     """Put two members in the place of one: that and one more, behind the others."""
     dx, dy = HALVES_APART * sigma * math.cos(direction), HALVES_APART * sigma * math.sin(direction)
@@ -190,7 +174,7 @@ def split(theta: Doubles, start: Doubles, last: int, which: int, direction: floa
     start[last, X], start[last, Y] = theta[last, X], theta[last, Y]
 
 
-@_jit
+@kernel
 def distinct(theta: Doubles, members: int, distance: float) -> bool:
     """Tell whether all members are as far apart; nearer ones cannot be told from one molecule."""
     for m in range(members):
@@ -200,7 +184,7 @@ def distinct(theta: Doubles, members: int, distance: float) -> bool:
     return True
 
 
-@_jit
+@kernel
 def copy(theta: Doubles, members: int, into: Doubles) -> None:
     """Copy the parameters of the members."""
     for m in range(members):

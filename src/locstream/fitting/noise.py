@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
-import numpy.typing as npt
 
+from locstream.fitting.compiled import Floats, U, exact
 from locstream.fitting.sensor import Sensor
 from locstream.stacks.source import Image
-
-Floats = npt.NDArray[np.float32]
-
-U = np.uintp
-"""An index that numba does not test for being negative."""
 
 BLOCK_PX = 8
 """The noise is taken from the differences within pairs of neighbours, four pairs at a time."""
@@ -55,7 +49,7 @@ def noise_ratio(image: Image, camera: Sensor) -> tuple[float, float]:
     return float(np.partition(ratios, n // 4)[n // 4]), float(np.partition(lights, n // 2)[n // 2])
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@exact
 def look_at_blocks(image: Image, camera: Sensor, every: int, ratios: Floats, lights: Floats) -> tuple[int, int, int]:
     """Compare noise and light in blocks of every so many rows.
 

@@ -12,10 +12,9 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
-import numpy.typing as npt
 
+from locstream.fitting.compiled import Doubles, Flags, Floats, Ints, kernel
 from locstream.fitting.crowds import SMALLEST_CROWD, resolve_crowds, stand_in_crowd
 from locstream.fitting.gaussian import BACKGROUND, PHOTONS, SIGMA, TWO_WIDTHS, SpotFits, X, Y
 from locstream.fitting.groups import (
@@ -47,11 +46,6 @@ from locstream.fitting.spots import Spots
 from locstream.fitting.status import FitStatus
 from locstream.stacks.source import Image
 
-Floats = npt.NDArray[np.float32]
-Doubles = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int32]
-Flags = npt.NDArray[np.bool_]
-
 MIN_SCORE = 3.0
 """Least score, in standard deviations, for which one more member is tried."""
 MIN_DISTANCE = 0.75
@@ -68,15 +62,8 @@ MAX_DRAWN_PX = 1.0
 
 _CONVERGED = int(FitStatus.CONVERGED)
 
-_jit = numba.njit(
-    cache=True,
-    nogil=True,
-    error_model="numpy",
-    fastmath={"contract", "reassoc", "arcp", "nsz"},  # not "nnan", "ninf": guards against them must stay
-)
 
-
-@_jit
+@kernel
 def _misfit(marked: Flags, fits: SpotFits, freedom: int) -> float:
     """Return the chi-square a photon by which the images of molecules that stand alone depart from the model."""
     excess, photons = LONG_CHI2 * LONG_PHOTONS, LONG_PHOTONS
@@ -87,7 +74,7 @@ def _misfit(marked: Flags, fits: SpotFits, freedom: int) -> float:
     return max(excess / photons, 0.0)
 
 
-@_jit
+@kernel
 def _evidence(theta: Doubles, last: int, threshold: float, misfit: float) -> float:
     """Return by how much chi-square has to fall for the last member to be a molecule and no flaw of the model."""
     evidence: float = threshold**2 + MODEL_ERROR**2 * theta[last, PHOTONS]
@@ -103,7 +90,7 @@ def _evidence(theta: Doubles, last: int, threshold: float, misfit: float) -> flo
     return evidence
 
 
-@_jit
+@kernel
 def _first_guess(m: int, peaks: Peaks, guess: Floats, fits: SpotFits) -> tuple[float, float, float]:
     """Return position and photons of a single fit, or of its peak where the fit says nothing."""
     x, y = fits.estimate[m, X], fits.estimate[m, Y]
@@ -113,7 +100,7 @@ def _first_guess(m: int, peaks: Peaks, guess: Floats, fits: SpotFits) -> tuple[f
     return float(peak_x), float(peak_y), float(guess[m, PHOTONS])
 
 
-@_jit
+@kernel
 def _set_crowds_aside(marked: Flags, peaks: Peaks, guess: Floats, fits: SpotFits, sigma: float) -> Flags:
     """Leave those that stand in a crowd to `crowds`, as their peaks show them. Returns which they are."""
     estimate = fits.estimate
@@ -128,7 +115,7 @@ def _set_crowds_aside(marked: Flags, peaks: Peaks, guess: Floats, fits: SpotFits
     return crowded
 
 
-@_jit
+@kernel
 def _begin(
     member: Ints, members: int, peaks: Peaks, guess: Floats, fits: SpotFits, sigma: float, group: Group,
     theta: Doubles, start: Doubles,
@@ -144,7 +131,7 @@ def _begin(
     return background
 
 
-@_jit
+@kernel
 def _join(
     theta: Doubles, start: Doubles, before: Doubles, start_before: Doubles, n: int, x: float, y: float, photons: float,
     fitted: Fitted, threshold: float, misfit: float, prior: Prior, group: Group, room: GroupRoom,
@@ -169,7 +156,7 @@ def _join(
     return False, fitted
 
 
-@_jit
+@kernel
 def resolve_overlaps(
     image: Image, camera: Sensor, saturation_adu: float, threshold: float, sigma: float, peaks: Peaks, spots: Spots,
     box: int, width_known: bool, room: GroupRoom, fits: SpotFits,
@@ -184,6 +171,8 @@ def resolve_overlaps(
     two_widths = fits.estimate.shape[1] == TWO_WIDTHS
     freedom = box * box - (4 if width_known else fits.estimate.shape[1])
     marked = suspects(peaks.pixel, fits, box, freedom)
+    if not np.any(marked):
+        return molecules
     lit_for, most = np.zeros(molecules, np.int32), MAX_MEMBERS + MAX_FOUND
     member = np.empty(most, np.int32)
     start, start_before = np.empty((2, most, 2))
@@ -226,7 +215,7 @@ def resolve_overlaps(
     return molecules
 
 
-@_jit
+@kernel
 def room_to_find(peaks: int) -> int:
     """Return the most molecules that `resolve_overlaps` may find besides the peaks."""
     return MAX_FOUND * peaks

@@ -8,33 +8,20 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from locstream.fitting.compiled import Floats, Ints, U, kernel
 from locstream.fitting.gaussian import PHOTONS, SIGMA, X, Y
 from locstream.fitting.groups import GroupRoom, along_axis
 from locstream.fitting.sensor import Sensor
 from locstream.stacks.source import Image
-
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int32]
 
 REACH_SIGMAS = 4.0
 """The light of a molecule ends here, in parts of its width; beyond lies 1 part in 15,000."""
 TILE_PX = 16
 """The background is the mean of what remains over a tile and those around it."""
 MIN_BACKGROUND = 0.1
-
-U = np.uintp
-"""An index that numba does not test for being negative; the test would keep LLVM from vectorizing the loop."""
-
-_jit = numba.njit(
-    cache=True,
-    nogil=True,
-    error_model="numpy",
-    fastmath={"contract", "reassoc", "arcp", "nsz"},  # not "nnan", "ninf": guards against them must stay
-)
 
 
 class Remains(NamedTuple):
@@ -72,7 +59,7 @@ class Remains(NamedTuple):
     between: Floats
 
 
-@_jit
+@kernel
 def remains_of(
     image: Image, camera: Sensor, saturation_adu: float, top: int, bottom: int, left: int, right: int
 ) -> Remains:
@@ -98,7 +85,7 @@ def remains_of(
     )
 
 
-@_jit
+@kernel
 def shine(part: float, member: Ints, members: int, estimate: Floats, remains: Remains, room: GroupRoom) -> None:
     """Add a part of some molecules' light to what is known of the rectangle; -1 takes it away."""
     top, left, light, edges, axis_x, axis_y = (
@@ -121,7 +108,7 @@ def shine(part: float, member: Ints, members: int, estimate: Floats, remains: Re
                 light[U(first_row) + j, U(first_column) + i] += height * axis_x[U(0), i]
 
 
-@_jit
+@kernel
 def find_background(remains: Remains) -> None:
     """Take the mean of what remains over each tile and those around it."""
     excess, light, background = remains.excess, remains.light, remains.background
@@ -142,7 +129,7 @@ def find_background(remains: Remains) -> None:
             background[j, i] = max(t / max(c, 1.0), MIN_BACKGROUND)
 
 
-@_jit
+@kernel
 def background_here(remains: Remains, x: float, y: float) -> float:
     """Return the background at a place of the frame."""
     rows, columns = remains.excess.shape
@@ -151,7 +138,7 @@ def background_here(remains: Remains, x: float, y: float) -> float:
     return float(remains.background[j, i])
 
 
-@_jit
+@kernel
 def noise_alone(remains: Remains, x: float, y: float, sigma: float) -> float:
     """Return the standard deviation of the photons that the matched filter finds where no molecule is."""
     rows, columns = remains.excess.shape
@@ -160,7 +147,7 @@ def noise_alone(remains: Remains, x: float, y: float, sigma: float) -> float:
     return 2 * math.sqrt(math.pi) * sigma * math.sqrt(background_here(remains, x, y) + remains.variance[j, i])
 
 
-@_jit
+@kernel
 def cover(remains: Remains, x: float, y: float, box: int) -> None:
     """Mark the box around a molecule."""
     covered, (rows, columns) = remains.covered, remains.covered.shape
@@ -170,7 +157,7 @@ def cover(remains: Remains, x: float, y: float, box: int) -> None:
     )
 
 
-@_jit
+@kernel
 def score_every_pixel(remains: Remains, profile: Floats) -> None:
     """Write the score of one more molecule at each pixel, and its information; `profile` as in `GroupRoom`."""
     excess, light, background, variance = remains.excess, remains.light, remains.background, remains.variance
@@ -201,7 +188,7 @@ def score_every_pixel(remains: Remains, profile: Floats) -> None:
                 )
 
 
-@_jit
+@kernel
 def height_of_peak(remains: Remains, j: int, i: int, evidence: float) -> float:
     """Return the height of a molecule in the middle of a pixel outside the boxes; 0 where there is none.
 

@@ -9,17 +9,14 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-import numba
 import numpy as np
-import numpy.typing as npt
 
 from locstream.calibration.camera import CameraCalibration
+from locstream.fitting.compiled import Floats, exact
 from locstream.fitting.gaussian import gauss
 from locstream.fitting.sensor import Sensor, sensor
 from locstream.localizations import Localizations
 from locstream.stacks.source import Image
-
-Floats = npt.NDArray[np.float32]
 
 MOST_SPOTS = 64
 """Molecules looked at in one frame, spread over its rows."""
@@ -86,10 +83,7 @@ class ResidualMap:
         return Residuals(total, add_residuals(view, self._sensor, fitted, total))
 
 
-_jit = numba.njit(cache=True, nogil=True, error_model="numpy")
-
-
-@_jit
+@exact
 def _alone(fitted: Floats, k: int, box: int) -> bool:
     """Tell whether no other molecule lies within a box's edge of this one."""
     for other in range(fitted.shape[1]):
@@ -99,7 +93,7 @@ def _alone(fitted: Floats, k: int, box: int) -> bool:
     return True
 
 
-@_jit
+@exact
 def _profile(centre: float, sigma: float, first: int, values: Floats) -> None:
     """Write the Gaussian of unit area integrated over pixels from `first` on."""
     q = 1 / (sigma * math.sqrt(2))
@@ -110,7 +104,7 @@ def _profile(centre: float, sigma: float, first: int, values: Floats) -> None:
         left = right
 
 
-@_jit
+@exact
 def add_residuals(image: Image, camera: Sensor, fitted: Floats, total: Floats) -> int:
     """Add the residuals of molecules that stand alone to `total`; return how many they are.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from locstream.fitting.compiled import Floats, inlined, kernel
 from locstream.fitting.lanes import (
     BACKGROUND,
     CORRELATION,
@@ -25,13 +26,10 @@ from locstream.fitting.lanes import (
     VARIANCE,
     X0,
     Y0,
-    Floats,
     Unknowns,
     Values,
     X,
     Y,
-    vectorized,
-    within_lane,
 )
 
 TOLERANCE_SIGMAS = np.float32(0.02)
@@ -48,19 +46,19 @@ MIN_PHOTONS = np.float32(1)
 MIN_BACKGROUND = np.float32(0.01)
 
 
-@within_lane
+@inlined
 def clip(value: np.float32, low: np.float32, high: np.float32) -> np.float32:
     """Return what is nearest to a value between two limits."""
     return min(max(value, low), high)
 
 
-@within_lane
+@inlined
 def _part(change: np.float32, variance: np.float32, scale: np.float32) -> np.float32:
     """Return the square of a change in parts of the largest that counts as none."""
     return change * change / max(TOLERANCE * TOLERANCE * scale * scale, TOLERANCE_SIGMAS * TOLERANCE_SIGMAS * variance)
 
 
-@within_lane
+@inlined
 def _information(w: Floats, lane: int, unknowns: Unknowns, of_prior: np.float32) -> Values:
     """Return the upper triangle of the information, with that of the prior of a single width.
 
@@ -86,7 +84,7 @@ def _information(w: Floats, lane: int, unknowns: Unknowns, of_prior: np.float32)
     return xx, xy, xn, xs, xt, xb, yy, yn, ys, yt, yb, nn, ns, nt, nb, ss, st, sb, tt, tb, bb
 
 
-@within_lane
+@inlined
 def _score(w: Floats, lane: int, unknowns: Unknowns, of_prior: np.float32) -> Values:
     """Return the slope of the likelihood after each unknown, with that of the prior of a single width."""
     zero, first = np.float32(0), SCORE * LANES + lane
@@ -98,7 +96,7 @@ def _score(w: Floats, lane: int, unknowns: Unknowns, of_prior: np.float32) -> Va
     return w[first], w[first + LANES], w[first + 2 * LANES], s, t, w[first + 5 * LANES]
 
 
-@within_lane
+@inlined
 def _decompose(a: Values) -> tuple[Values, Values]:
     """Return the Cholesky decomposition LDLᵀ: L below its diagonal of ones, row by row, and the inverse of D."""
     one = np.float32(1)
@@ -124,7 +122,7 @@ def _decompose(a: Values) -> tuple[Values, Values]:
     return (l10, l20, l21, l30, l31, l32, l40, l41, l42, l43, l50, l51, l52, l53, l54), (q0, q1, q2, q3, q4, q5)
 
 
-@within_lane
+@inlined
 def _bound(w: Floats, lane: int, unknowns: Unknowns, lower: Values, q: Values, per_n2: np.float32) -> None:
     """Leave the variances of all parameters: the diagonal of the inverse Mᵀ D⁻¹ M, with M the inverse of L."""
     l10, l20, l21, l30, l31, l32, l40, l41, l42, l43, l50, l51, l52, l53, l54 = lower
@@ -150,7 +148,7 @@ def _bound(w: Floats, lane: int, unknowns: Unknowns, lower: Values, q: Values, p
         w[CORRELATION * LANES + lane] = (m43 * q4 + m53 * m54 * q5) / np.sqrt(s * t)
 
 
-@within_lane
+@inlined
 def _forward(lower: Values, score: Values, share: np.float32) -> Values:
     """Solve L y = share · score."""
     l10, l20, l21, l30, l31, l32, l40, l41, l42, l43, l50, l51, l52, l53, l54 = lower
@@ -163,7 +161,7 @@ def _forward(lower: Values, score: Values, share: np.float32) -> Values:
     return share * y0, share * y1, share * y2, share * y3, share * y4, share * y5
 
 
-@within_lane
+@inlined
 def _count_step(w: Floats, lane: int, step: Values) -> None:
     """Count a step and leave the part that is to be taken of the next.
 
@@ -187,7 +185,7 @@ def _count_step(w: Floats, lane: int, step: Values) -> None:
     w[SHARE * LANES + lane] = next_share if steps >= WHOLE_STEPS else one
 
 
-@vectorized
+@kernel
 def step(w: Floats, unknowns: Unknowns, max_sigma: np.float32) -> None:
     """Solve for the step and take it within limits; leave the bounds of all parameters."""
     zero, one = np.float32(0), np.float32(1)

@@ -8,8 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from locstream.calibration.camera import CameraCalibration
-
-Floats = npt.NDArray[np.float32]
+from locstream.fitting.compiled import Floats
 
 
 class Sensor(NamedTuple):

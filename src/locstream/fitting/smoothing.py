@@ -6,18 +6,13 @@ passes every array as nine words, and small frames have many rows for few pixels
 
 from __future__ import annotations
 
-import numba
 import numpy as np
-import numpy.typing as npt
 
 from locstream.fitting.background import RING_ROWS
 from locstream.fitting.buffers import CACHE_LINE
+from locstream.fitting.compiled import Bytes, Floats, Ints, U, inlined
 from locstream.fitting.prefetch import prefetch
 from locstream.stacks.source import Image
-
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int32]
-Bytes = npt.NDArray[np.uint8]
 
 REACH_PX = 3
 """The filter has 2 · REACH_PX + 1 taps a side: enough for 98 % of the signal-to-noise ratio up to sigma = 2 px."""
@@ -32,19 +27,8 @@ OUTSIDE = SMOOTH_ROWS
 FETCHED_AHEAD = 8
 """So many rows of the frame are on their way from memory while others are worked on."""
 
-U = np.uintp
-"""An index that numba does not test for being negative; the test would keep LLVM from vectorizing the loop."""
 
-_jit = numba.njit(
-    cache=True,
-    nogil=True,
-    error_model="numpy",
-    forceinline=True,
-    fastmath={"contract", "reassoc", "arcp", "nsz"},  # not "nnan", "ninf": guards against them must stay
-)
-
-
-@_jit
+@inlined
 def photoelectrons(image: Image, top: int, bottom: int, offset: Floats, scale: Floats, light: Floats) -> None:
     """Convert rows ``top`` … ``bottom - 1`` of the frame, and have those that come later fetched from memory."""
     for y in range(top, bottom):
@@ -57,7 +41,7 @@ def photoelectrons(image: Image, top: int, bottom: int, offset: Floats, scale: F
             prefetch(image, coming, U(x))
 
 
-@_jit
+@inlined
 def set_limit(
     tiles: Floats, row: int, shot: np.float32, skew: np.float32, quiet: Floats, starts: Ints, part: Floats,
     limit: Floats, slope: Floats,
@@ -77,7 +61,7 @@ def set_limit(
             slope[x] = change + part[x] * change_along
 
 
-@_jit
+@inlined
 def _mirrored(index: int, length: int) -> np.uintp:
     """Return the place of a row; outside 0 … length - 1 it is reflected at the edge it passed."""
     if index < 0:
@@ -87,7 +71,7 @@ def _mirrored(index: int, length: int) -> np.uintp:
     return U(index % RING_ROWS)
 
 
-@_jit
+@inlined
 def smooth_down(light: Floats, y: int, height: int, width: int, taps: Floats, down: Floats, pair: int) -> None:
     """Apply the filter along columns, for rows ``y`` and ``y + 1``, which share most of what has to be fetched.
 
@@ -111,7 +95,7 @@ def smooth_down(light: Floats, y: int, height: int, width: int, taps: Floats, do
             down[row, MARGIN + width + k] = down[row, MARGIN + width - 1 - k]
 
 
-@_jit
+@inlined
 def smooth_along(
     down: Floats, pair: int, taps: Floats, y: int, rows: int, limit: Floats, slope: Floats, part: Floats,
     smooth: Floats, marks: Bytes, outside: int,

@@ -4,32 +4,19 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
-import numpy.typing as npt
 
+from locstream.fitting.compiled import Floats, Ints, U, exact, inlined
 from locstream.fitting.gaussian import BACKGROUND, PHOTONS, SIGMA, X, Y
 from locstream.fitting.lanes import Columns
 from locstream.fitting.matched_filter import Peaks
 from locstream.fitting.sensor import Sensor
 from locstream.stacks.source import Image
 
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int32]
-
 CENTROID_PX = 2
 """The fit starts from the centroid of the light over this many pixels on either side of the peak."""
 HIGHEST_ADU = 65_535
 """No pixel has more: a camera whose saturation is above it is never saturated."""
-
-
-U = np.uintp
-"""An index that numba does not test for being negative."""
-
-_jit = numba.njit(cache=True, nogil=True, error_model="numpy")
-_kernel = numba.njit(
-    cache=True, nogil=True, error_model="numpy", forceinline=True, fastmath={"contract", "reassoc", "arcp", "nsz"}
-)
 
 
 class Spots(NamedTuple):
@@ -60,14 +47,14 @@ def room_for_spots(peaks: int, box: int, alike: bool = False) -> Spots:
     return Spots(np.empty((peaks, 2), np.int32), counts, known, np.empty((peaks, 5), np.float32))
 
 
-@_jit
+@exact
 def first_spots(spots: Spots, n: int) -> Spots:
     """Return the room of the first `n`."""
     corner, counts, known, start = spots
     return Spots(corner[:n], counts[:n], known[: min(n, known.shape[0])], start[:n])
 
 
-@_kernel
+@inlined
 def _centroid(
     counts: Floats, known: Floats, columns: Columns, row: int, column: int, background: np.float32
 ) -> tuple[np.float32, np.float32]:
@@ -92,7 +79,7 @@ def _centroid(
     return np.float32(column), np.float32(row)
 
 
-@_kernel
+@inlined
 def _cut(
     image: Image, offset: Floats, scale: Floats, variance: Floats, top: int, left: int, columns: Columns,
     counts: Floats, known: Floats,
@@ -112,7 +99,7 @@ def _cut(
                 counts[p] = light + variance[variance_row, x]
 
 
-@_kernel
+@inlined
 def _is_saturated(image: Image, top: int, left: int, columns: Columns, saturation_adu: float) -> bool:
     """Tell whether a pixel of the box tells nothing."""
     highest = np.uint16(0)
@@ -122,7 +109,7 @@ def _is_saturated(image: Image, top: int, left: int, columns: Columns, saturatio
     return bool(highest >= saturation_adu)
 
 
-@_jit
+@exact
 def cut_spots(
     image: Image,
     camera: Sensor,

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from locstream.fitting.lanes import BACKGROUND, PHOTONS, SIGMA, Columns, Floats, U, X, Y, vectorized
+from locstream.fitting.compiled import Floats, U, kernel
+from locstream.fitting.lanes import (
+    BACKGROUND,
+    PHOTONS,
+    SIGMA,
+    Columns,
+    X,
+    Y,
+)
 from locstream.fitting.scoring import MIN_BACKGROUND, MIN_PHOTONS, clip
 
 
-@vectorized
+@kernel
 def prepare(spots: Floats, known: Floats, sigma_px: float, columns: Columns, counts: Floats, start: Floats) -> None:
     """Add the known light to the counts, and guess the parameters.
 

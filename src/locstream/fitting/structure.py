@@ -11,13 +11,11 @@ import itertools
 from collections.abc import Iterable, Iterator
 
 import numpy as np
-import numpy.typing as npt
 
 from locstream.errors import ConfigError, StackError
+from locstream.fitting.compiled import Floats
 from locstream.fitting.sensor import Sensor
 from locstream.stacks.source import Image
-
-Floats = npt.NDArray[np.float32]
 
 BLOCK = 50
 """So many frames in a row share one median."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 
-import numba
-
+from locstream.fitting.compiled import exact
 from locstream.fitting.gaussian import BACKGROUND, PHOTONS, SIGMA, SIGMA_Y, TWO_WIDTHS, SpotFits, X, Y
 from locstream.fitting.status import FitStatus
 from locstream.localizations import Localizations
@@ -22,7 +21,7 @@ known width, every background and every brightness at which molecules are found.
 _CONVERGED = int(FitStatus.CONVERGED)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@exact
 def beyond_the_bound(photons: float, photons_uncertainty: float) -> float:
     """Return by what the bound of a position is to be multiplied for its standard deviation, see `SECOND_ORDER`.
 
@@ -31,7 +30,7 @@ def beyond_the_bound(photons: float, photons_uncertainty: float) -> float:
     return math.sqrt(1 + SECOND_ORDER * (photons_uncertainty / photons) ** 2)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@exact
 def is_molecule(fits: SpotFits, k: int, height: int, width: int) -> bool:
     """Tell whether a fit is a molecule: it converged, inside the frame, with a position that is certain enough."""
     x, y = fits.estimate[k, X], fits.estimate[k, Y]
@@ -40,7 +39,7 @@ def is_molecule(fits: SpotFits, k: int, height: int, width: int) -> bool:
     return bool(fits.status[k] == _CONVERGED and inside and certain)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@exact
 def write_rows(
     fits: SpotFits,
     n: int,

@@ -1,0 +1,29 @@
+"""How the kernels are compiled, and what their arrays are called."""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int32]
+Flags = npt.NDArray[np.bool_]
+Bytes = npt.NDArray[np.uint8]
+Words = npt.NDArray[np.uint64]
+
+U = np.uintp
+"""An index that numba does not test for being negative; the test would keep LLVM from vectorizing the loop."""
+
+# Not "nnan" and "ninf": guards against such numbers must stay. Those of a sum say ``sum < np.inf``: np.isfinite
+# multiplies by 0, and "reassoc" lets LLVM do that to the terms.
+_FAST = {"contract", "reassoc", "arcp", "nsz"}
+
+exact = numba.njit(cache=True, nogil=True, error_model="numpy")
+"""For what is added up in the order in which it is written."""
+kernel = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+"""For loops that LLVM may vectorize."""
+inlined = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST, forceinline=True)
+"""The same, compiled into whoever calls it: a call passes every array as nine words, and ends a loop over lanes being
+vector instructions."""
