@@ -87,7 +87,7 @@ def test_those_that_stand_alone_stay_as_they_were_fitted() -> None:
     image, eyes, n = expose(mean, CAMERA, rng), sensor(CAMERA, SIZE, SIZE), len(pixels)
     peaks = Peaks(np.array(pixels, np.int32), np.full(n, 100, np.float32), np.full(n, 10, np.float32))
     spots, fits = room_for_spots(n, BOX), room_for_fits(n + room_to_find(n), "sigma_xy")
-    cut_spots(image, eyes, 65_536.0, peaks, 20.0, SIGMA_PX, BOX, spots)
+    cut_spots(image, eyes, 65_536.0, peaks, 20.0, SIGMA_PX, box_columns(BOX, "sigma_xy")[0], spots)
     fit_boxes(spots.counts, spots.known, spots.start, 0.25, box_columns(BOX, "sigma_xy"), fits)
     fits.estimate[:n, :2] += spots.corner[:, ::-1]
     before = [values[:n].copy() for values in fits]

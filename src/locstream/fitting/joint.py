@@ -30,7 +30,7 @@ KNOWN_WIDTH = 1e-3
 """Standard deviation of the prior for a width that is known, in parts of it."""
 MAX_ITERATIONS = 30
 FULL_STEPS = 10
-TOLERANCE = 2e-3
+TOLERANCE = 5e-3
 MAX_STEP_PX = 0.7
 MAX_MOVE_PX = 2.5
 """A member that runs further from its start has found something else."""

@@ -82,6 +82,7 @@ class Localizer:
         if min(height, width) < 1:
             raise StackError(f"frames of {height} × {width} px have no pixels", todo="see what the stack holds")
         self._shape = height, width
+        self._too_small = min(height, width) < options.box_px
         self._sensor = sensor(calibration, height, width)
         _check_background(options, calibration, median)
         if median is not None:
@@ -129,7 +130,7 @@ class Localizer:
             The frame has another shape or another type of pixel.
         """
         image = self._checked(image)
-        if min(self._shape) < self._options.box_px:
+        if self._too_small:
             return empty(0, self._dtype)
         workplace = self._workplace_for(image)
         rows: Localizations = (

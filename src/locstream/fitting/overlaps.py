@@ -16,7 +16,7 @@ import numpy as np
 
 from locstream.fitting.compiled import Doubles, Flags, Floats, Ints, kernel
 from locstream.fitting.crowds import SMALLEST_CROWD, resolve_crowds, stand_in_crowd
-from locstream.fitting.gaussian import BACKGROUND, PHOTONS, SIGMA, TWO_WIDTHS, SpotFits, X, Y
+from locstream.fitting.gaussian import BACKGROUND, PHOTONS, SIGMA, SIGMA_Y, TWO_WIDTHS, SpotFits, X, Y
 from locstream.fitting.groups import (
     MAX_FOUND,
     MAX_MEMBERS,
@@ -128,6 +128,12 @@ def _begin(
         theta[k, X], theta[k, Y], theta[k, PHOTONS], theta[k, SIGMA:] = x - group.left, y - group.top, photons, sigma
         start[k, X], start[k, Y] = theta[k, X], theta[k, Y]
         background += max(peaks.background[m], 0.1) / members
+    m = member[0]
+    if members == 1 and fits.status[m] == _CONVERGED:  # it stands alone, and is looked at again where its fit ended
+        theta[0, SIGMA] = fits.estimate[m, SIGMA]
+        if theta.shape[1] > WIDTH_Y:
+            theta[0, WIDTH_Y] = fits.estimate[m, SIGMA_Y]
+        return float(fits.estimate[m, BACKGROUND])
     return background
 
 
