@@ -10,6 +10,8 @@ import numpy.typing as npt
 
 CACHE_LINE = 64
 """Bytes. A vector register that is loaded from two cache lines takes twice as long."""
+STEP = 16
+"""Lists that kernels run along are padded to a multiple of this: loops of known length become vector instructions."""
 
 
 def aligned(shape: tuple[int, ...], dtype: npt.DTypeLike = np.float32) -> npt.NDArray[Any]:

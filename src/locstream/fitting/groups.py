@@ -13,9 +13,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from locstream.fitting.buffers import aligned
+from locstream.fitting.buffers import STEP, aligned
 from locstream.fitting.compiled import Doubles, Floats, Ints, U, kernel
 from locstream.fitting.gaussian import PHOTONS, SIGMA, SIGMA_Y, TWO_WIDTHS, SpotFits, X, Y, gauss
+from locstream.fitting.normal_equations import room_for_equations
 from locstream.fitting.sensor import Sensor
 from locstream.fitting.status import FitStatus
 from locstream.stacks.source import Image
@@ -27,9 +28,6 @@ MAX_FOUND = 3
 WIDTH_Y = SIGMA + 1
 """Column of the width along y in the parameters of a group, where each axis has its own: behind that along x, and the
 last. In the results it is `SIGMA_Y`."""
-STEP = 16
-"""Runs are written this many pixels at a time, and lists are padded to a multiple of it: loops of known length become
-a vector instruction. What is written past the end of a run is overwritten by the next."""
 SEARCH_PX = 2
 """A further member is looked for by the light of this many pixels on either side."""
 SUSPICIOUS_CHI2_SIGMAS = 2.5
@@ -70,14 +68,14 @@ class GroupRoom(NamedTuple):
         Of the mean after each parameter, then the residual, shape (parameters + 1, pixels).
     weight
         1 / mean of each pixel, 0 in the padding.
-    fisher
-        Lower triangle of the Fisher information, then its Cholesky factor.
+    equations
+        The normal equations and what eliminating leaves of them, see `normal_equations`.
     step
-        The score, then the step.
+        Of each parameter.
     profile
         The image of a molecule along one axis, from its middle, and its square, shape (2, SEARCH_PX + 1).
     plane
-        Weighted residuals and weights in the rectangle, with a margin; then smoothed down, and both ways.
+        Weighted residuals and weights in the rectangle, with a margin, and both smoothed down; see `newcomers`.
     """
 
     inside: npt.NDArray[np.bool_]
@@ -90,7 +88,7 @@ class GroupRoom(NamedTuple):
     derivative: Floats
     weight: Floats
     weighted: Floats
-    fisher: Doubles
+    equations: Doubles
     step: Doubles
     profile: Floats
     plane: Floats
@@ -113,8 +111,8 @@ def room_for_groups(box: int, sigma: float, widths: int = 1) -> GroupRoom:
         derivative=aligned((parameters + 4, pixels)),
         weight=aligned((pixels,)),
         weighted=aligned((pixels,)),
-        fisher=np.zeros((parameters, parameters)),
-        step=np.zeros(parameters + 3),
+        equations=room_for_equations(parameters),
+        step=np.zeros(parameters),
         profile=np.stack([image, image**2]).astype(np.float32),
         plane=aligned((4, span, span)),
     )

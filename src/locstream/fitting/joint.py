@@ -16,9 +16,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from locstream.fitting.buffers import STEP
 from locstream.fitting.compiled import Doubles, Floats, Ints, U, kernel
 from locstream.fitting.gaussian import BACKGROUND, PHOTONS, SIGMA, SIGMA_Y, TWO_WIDTHS, SpotFits, X, Y
-from locstream.fitting.groups import STEP, WIDTH_Y, Group, GroupRoom, along_axis
+from locstream.fitting.groups import WIDTH_Y, Group, GroupRoom, along_axis
+from locstream.fitting.normal_equations import covariance, eliminate, sum_equations
 from locstream.fitting.status import FitStatus
 
 GROUP_PRIOR = 0.2
@@ -141,85 +143,6 @@ def _compare(counts: Floats, n: int, size: int, derivative: Floats, weight: Floa
 
 
 @kernel
-def _normal_equations(
-    size: int, n: int, derivative: Floats, weight: Floats, weighted: Floats, fisher: Doubles, score: Doubles
-) -> None:
-    """Sum the Fisher information, its lower triangle, and the score over the pixels.
-
-    Four sums at a time fetch the weighted derivative once for all; those of rows past the last are not used.
-    """
-    padded = U((n + STEP - 1) // STEP) * U(STEP)
-    for a in range(U(size)):
-        for p in range(padded):
-            weighted[p] = derivative[a, p] * weight[p]
-        for b in range(a, U(size + 1), U(4)):
-            t0 = t1 = t2 = t3 = np.float32(0)
-            for p in range(padded):
-                t0 += weighted[p] * derivative[b, p]
-                t1 += weighted[p] * derivative[b + U(1), p]
-                t2 += weighted[p] * derivative[b + U(2), p]
-                t3 += weighted[p] * derivative[b + U(3), p]
-            column = U(0)
-            for total in (t0, t1, t2, t3):
-                if b + column < U(size):
-                    fisher[b + column, a] = total
-                elif b + column == U(size):
-                    score[a] = total
-                column += U(1)
-
-
-@kernel
-def _factorize(matrix: Doubles, size: int) -> bool:
-    """Replace the lower triangle by its Cholesky factor; False where the matrix is not positive definite.
-
-    The diagonal holds the inverse of the factor's.
-    """
-    for i in range(U(size)):
-        for j in range(i):
-            total = matrix[i, j]
-            for k in range(j):
-                total -= matrix[i, k] * matrix[j, k]
-            matrix[i, j] = total * matrix[j, j]
-        total = matrix[i, i]
-        for k in range(i):
-            total -= matrix[i, k] * matrix[i, k]
-        if not total > 0:
-            return False
-        matrix[i, i] = 1 / math.sqrt(total)
-    return True
-
-
-@kernel
-def _solve(factor: Doubles, size: int, vector: Doubles) -> None:
-    """Solve with the Cholesky factor, in place."""
-    for i in range(U(size)):
-        total = vector[i]
-        for k in range(i):
-            total -= factor[i, k] * vector[k]
-        vector[i] = total * factor[i, i]
-    for back in range(U(size)):
-        last = U(size) - U(1) - back
-        vector[last] *= factor[last, last]
-        for k in range(last):
-            vector[k] -= factor[last, k] * vector[last]
-
-
-@kernel
-def deviation(factor: Doubles, size: int, which: int, column: Doubles) -> float:
-    """Return the bound of one parameter: the length of a column of the Cholesky factor's inverse."""
-    first = U(which)
-    column[first] = factor[first, first]
-    total = column[first] ** 2
-    for i in range(first + U(1), U(size)):
-        value = 0.0
-        for k in range(first, i):
-            value -= factor[i, k] * column[k]
-        column[i] = value * factor[i, i]
-        total += column[i] ** 2
-    return math.sqrt(total)
-
-
-@kernel
 def _advance(theta: Doubles, start: Doubles, members: int, step: Doubles, share: float, max_sigma: float) -> float:
     """Take a step, shortened as a whole where it is too long; return how far it went, px or parts of the photons."""
     each = theta.shape[1]
@@ -259,7 +182,8 @@ def fit_group(
     All it calls are leaves: where a function calls another, numba counts the references to its arrays at every call.
     """
     run, counts, known, edges, axis_x, axis_y = room.run, room.counts, room.known, room.edges, room.axis_x, room.axis_y
-    derivative, weight, weighted, fisher, step = room.derivative, room.weight, room.weighted, room.fisher, room.step
+    derivative, weight, weighted = room.derivative, room.weight, room.weighted
+    equations, step = room.equations, room.step
     n, each = group.pixels, theta.shape[1]
     size, along_y = each * members + 1, each - 1
     precision = 1 / (prior.spread * prior.sigma) ** 2
@@ -276,19 +200,17 @@ def fit_group(
                 _part_widths(axis_x, axis_y, run, group.runs, n, photons, each * m, derivative)
             _add_light(photons, each * m + PHOTONS, n, derivative, weight)
         chi2 = _compare(counts, n, size, derivative, weight)
-        _normal_equations(size, n, derivative, weight, weighted, fisher, step)
+        sum_equations(size, n, derivative, weight, weighted, equations)
         for m in range(members):
-            by_sigma = each * m + SIGMA
-            fisher[by_sigma, by_sigma] += precision
-            step[by_sigma] += precision * (prior.sigma - theta[m, SIGMA])
-            if along_y == WIDTH_Y:
-                fisher[by_sigma + 1, by_sigma + 1] += precision
-                step[by_sigma + 1] += precision * (prior.sigma - theta[m, WIDTH_Y])
-        fisher[size - 1, size - 1] += prior.background_precision
-        step[size - 1] += prior.background_precision * (prior.background - background)
-        if not _factorize(fisher, size):
+            for by_sigma in range(each * m + SIGMA, each * (m + 1)):
+                equations[by_sigma, by_sigma] += precision
+                equations[by_sigma, size] += precision * (prior.sigma - theta[m, by_sigma - each * m])
+        equations[size - 1, size - 1] += prior.background_precision
+        equations[size - 1, size] += prior.background_precision * (prior.background - background)
+        if not eliminate(equations, size):
             break
-        _solve(fisher, size, step)
+        for k in range(U(size)):
+            step[k] = -equations[U(size), k]
         share = 1.0 if taken <= FULL_STEPS else 0.5
         moved = _advance(theta, start, members, step, share, prior.max_sigma)
         background = max(background + max(share * step[size - 1], -0.7 * background), MIN_BACKGROUND)
@@ -309,14 +231,11 @@ def freedom(members: int, theta: Doubles, prior: Prior, group: Group) -> int:
 def _write_width_along_y(m: int, k: int, size: int, theta: Doubles, room: GroupRoom, fits: SpotFits) -> None:
     """Write the width along y of a member, its bound, and how far its error and that of the width along x correlate."""
     along_x, along_y = theta.shape[1] * k + SIGMA, theta.shape[1] * k + WIDTH_Y
-    column_x, column_y = np.empty(size), np.empty(size)
-    bound_x = deviation(room.fisher, size, along_x, column_x)
-    bound_y = deviation(room.fisher, size, along_y, column_y)
-    covariance = 0.0
-    for i in range(along_y, size):
-        covariance += column_x[i] * column_y[i]
+    bound_x = math.sqrt(covariance(room.equations, size, along_x, along_x))
+    bound_y = math.sqrt(covariance(room.equations, size, along_y, along_y))
+    both = covariance(room.equations, size, along_x, along_y)
     fits.estimate[m, SIGMA_Y], fits.uncertainty[m, SIGMA_Y] = theta[k, WIDTH_Y], bound_y
-    fits.uncertainty[m, TWO_WIDTHS] = covariance / (bound_x * bound_y)
+    fits.uncertainty[m, TWO_WIDTHS] = both / (bound_x * bound_y)
 
 
 @kernel
@@ -324,12 +243,12 @@ def write_members(
     member: Ints, members: int, theta: Doubles, start: Doubles, fitted: Fitted, prior: Prior, group: Group,
     all_bounds: bool, room: GroupRoom, fits: SpotFits,
 ) -> None:  # fmt: skip
-    """Write the members' results; their bounds come from the Cholesky factor of the last step.
+    """Write the members' results; their bounds come from the normal equations of the last step.
 
     While a result is not the last only the bound of the photons is worked out.
     """
     estimate, uncertainty, chi2, iterations, status = fits
-    each = theta.shape[1]
+    equations, each = room.equations, theta.shape[1]
     size, along_y = each * members + 1, each - 1
     width_known = prior.spread <= KNOWN_WIDTH
     for k in range(members):
@@ -339,13 +258,14 @@ def write_members(
         estimate[m, SIGMA] = prior.sigma if width_known else theta[k, SIGMA]
         for parameter in range(4):
             if all_bounds or parameter == PHOTONS:
-                uncertainty[m, parameter] = deviation(room.fisher, size, each * k + parameter, room.step)
+                which = each * k + parameter
+                uncertainty[m, parameter] = math.sqrt(covariance(equations, size, which, which))
         if width_known:
             uncertainty[m, SIGMA] = 0
         if along_y == WIDTH_Y:
             _write_width_along_y(m, k, size, theta, room, fits)
         if all_bounds:
-            uncertainty[m, BACKGROUND] = deviation(room.fisher, size, size - 1, room.step)
+            uncertainty[m, BACKGROUND] = math.sqrt(covariance(equations, size, size - 1, size - 1))
         chi2[m] = fitted.chi2 / freedom(members, theta, prior, group)
         iterations[m] = fitted.taken
         at_bound = (

@@ -11,9 +11,10 @@ import math
 
 import numpy as np
 
+from locstream.fitting.buffers import STEP
 from locstream.fitting.compiled import Doubles, Flags, Floats, Ints, U, kernel
 from locstream.fitting.gaussian import PHOTONS, SIGMA, X, Y
-from locstream.fitting.groups import SEARCH_PX, STEP, WIDTH_Y, Group, GroupRoom
+from locstream.fitting.groups import SEARCH_PX, WIDTH_Y, Group, GroupRoom
 
 SHARED_LIGHT = 2.5
 """A new member takes its photons from those within this distance, in parts of the width in focus."""
@@ -27,9 +28,8 @@ IMAGE_REACH = 3.0
 def _spread_out(derivative: Floats, residuals: int, weight: Floats, run: Ints, group: Group, plane: Floats) -> None:
     """Lay weighted residuals and weights out in the rectangle of the group, with a margin of SEARCH_PX."""
     scores, weights = U(0), U(1)
-    width = U((group.columns + 2 * SEARCH_PX + STEP - 1) // STEP * STEP)
     for j in range(U(group.rows + 2 * SEARCH_PX)):
-        for i in range(width):
+        for i in range(_width(group)):
             plane[scores, j, i] = plane[weights, j, i] = 0
     for r in range(U(group.runs)):
         row, column, first = U(run[r, 0] + SEARCH_PX), U(run[r, 1] + SEARCH_PX), U(run[r, 2])
@@ -39,25 +39,44 @@ def _spread_out(derivative: Floats, residuals: int, weight: Floats, run: Ints, g
 
 
 @kernel
-def _correlate(which: int, profile: Floats, group: Group, plane: Floats) -> None:
-    """Correlate a plane with its profile and the mirror image, down and along; the result takes the plane's place."""
+def _width(group: Group) -> np.uintp:
+    """Return the columns of the rectangle with its margin, padded."""
+    return U((group.columns + 2 * SEARCH_PX + STEP - 1) // STEP) * U(STEP)
+
+
+@kernel
+def _correlate_down(which: int, profile: Floats, group: Group, plane: Floats) -> None:
+    """Correlate a plane with its profile and the mirror image along columns, into another plane."""
     p0, p1, p2 = profile[which, 0], profile[which, 1], profile[which, 2]
-    a, down = U(which), U(2)
-    width = U((group.columns + 2 * SEARCH_PX + STEP - 1) // STEP * STEP)
+    a, down = U(which), U(which + 2)
     for j in range(U(group.rows)):
-        for i in range(width):
+        for i in range(_width(group)):
             plane[down, j, i] = (
                 p0 * plane[a, j + U(2), i]
                 + p1 * (plane[a, j + U(1), i] + plane[a, j + U(3), i])
                 + p2 * (plane[a, j, i] + plane[a, j + U(4), i])
             )
+
+
+@kernel
+def _test(profile: Floats, group: Group, plane: Floats) -> None:
+    """Correlate both along rows, too; leave the square of the score over its information, and their ratio."""
+    p0, p1, p2, q0, q1, q2 = profile[0, 0], profile[0, 1], profile[0, 2], profile[1, 0], profile[1, 1], profile[1, 2]
+    strength, height, scores, weights = U(0), U(1), U(2), U(3)
     for j in range(U(group.rows)):
-        for i in range(U(group.columns)):
-            plane[a, j, i] = (
-                p0 * plane[down, j, i + U(2)]
-                + p1 * (plane[down, j, i + U(1)] + plane[down, j, i + U(3)])
-                + p2 * (plane[down, j, i] + plane[down, j, i + U(4)])
+        for i in range(_width(group)):
+            score = (
+                p0 * plane[scores, j, i + U(2)]
+                + p1 * (plane[scores, j, i + U(1)] + plane[scores, j, i + U(3)])
+                + p2 * (plane[scores, j, i] + plane[scores, j, i + U(4)])
             )
+            information = (
+                q0 * plane[weights, j, i + U(2)]
+                + q1 * (plane[weights, j, i + U(1)] + plane[weights, j, i + U(3)])
+                + q2 * (plane[weights, j, i] + plane[weights, j, i + U(4)])
+            )
+            ratio = score / information
+            plane[height, j, i], plane[strength, j, i] = ratio, ratio * abs(score)
 
 
 @kernel
@@ -68,15 +87,15 @@ def search(theta: Doubles, members: int, group: Group, room: GroupRoom) -> tuple
     """
     run, plane = room.run, room.plane
     _spread_out(room.derivative, theta.shape[1] * members + 1, room.weight, run, group, plane)
-    _correlate(0, room.profile, group, plane)
-    _correlate(1, room.profile, group, plane)
+    _correlate_down(0, room.profile, group, plane)
+    _correlate_down(1, room.profile, group, plane)
+    _test(room.profile, group, plane)
     best, row, column, height = np.float32(0), 0, 0, 0.0
     for r in range(U(group.runs)):
         j, first = U(run[r, 0]), U(run[r, 1])
         for i in range(first, first + U(run[r, 3])):
-            score, information = plane[U(0), j, i], plane[U(1), j, i]
-            if score > 0 and score * score > best * information:
-                best, height = score * score / information, score / information
+            if plane[U(0), j, i] > best:
+                best, height = plane[U(0), j, i], float(plane[U(1), j, i])
                 row, column = int(j), int(i)
     return math.sqrt(best), row, column, height
 

@@ -11,7 +11,7 @@ import numpy as np
 from locstream.fitting.background import RING_ROWS
 from locstream.fitting.buffers import CACHE_LINE
 from locstream.fitting.compiled import Bytes, Floats, Ints, U, inlined
-from locstream.fitting.prefetch import prefetch
+from locstream.fitting.instructions import prefetch
 from locstream.stacks.source import Image
 
 REACH_PX = 3
