@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +41,21 @@ def test_rows_are_not_overwritten_by_the_next_frame() -> None:
     localize_frame(frame_with(30, 2), 1)
     np.testing.assert_array_equal(rows, before)
     rows["frame"] = 7  # and may be written to
+
+
+def test_a_workplace_keeps_what_its_kernels_borrow() -> None:
+    localize_frame = Localizer(CAMERA, 96, 96, FitOptions())
+    image, camera = frame_with(20), localize_frame._noisier(0)
+    expected, workplace = localize_frame(image, 0), camera.workplace
+    borrowed = [weakref.ref(array) for array in (camera.sensor.variance, camera.find_peaks.matched.taps)]
+    del localize_frame, camera
+    gc.collect()
+    assert all(array() is not None for array in borrowed)
+    image.flags.writeable = False
+    np.testing.assert_array_equal(localize(image, workplace, 0), expected)
+    del workplace
+    gc.collect()
+    assert all(array() is None for array in borrowed)
 
 
 def test_numbers_and_frames_of_other_types_are_compiled_once(tmp_path: Path) -> None:

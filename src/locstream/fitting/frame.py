@@ -7,6 +7,7 @@ are handed over once, as a `Workplace`, which is one reference ever after.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numba
@@ -19,6 +20,7 @@ from locstream.fitting.compiled import exact
 from locstream.fitting.depth import Curves, write_depths
 from locstream.fitting.gaussian import WIDTH_PRIOR, SpotFits, X, Y, fit_boxes, room_for_fits
 from locstream.fitting.groups import GroupRoom
+from locstream.fitting.instructions import borrowed
 from locstream.fitting.matched_filter import MatchedFilter, Peaks, Room, find_peaks, room_for_peaks
 from locstream.fitting.options import FitOptions
 from locstream.fitting.overlaps import resolve_overlaps, room_to_find
@@ -61,6 +63,7 @@ class Job(NamedTuple):
 
 _structref: Any = structref  # not annotated
 _unliteral: Any = types.unliteral
+_typeof: Any = numba.typeof
 
 CompiledFor = tuple[tuple[np.float32, ...], tuple[np.float32, ...]]
 
@@ -73,7 +76,10 @@ class _WorkplaceType(types.StructRef):
 
 
 class Workplace(structref.StructRefProxy):
-    """All that a frame is localized with, as `lay_out` makes it; its insides are for kernels only."""
+    """All that a frame is localized with, as `lay_out` makes it; its insides are for kernels only.
+
+    It keeps its arrays, which kernels borrow without counting.
+    """
 
     camera: Sensor
     matched: MatchedFilter
@@ -85,20 +91,34 @@ class Workplace(structref.StructRefProxy):
     compiled_for: CompiledFor
     job: Job
     found: npt.NDArray[np.int64]
+    _kept: tuple[object, ...]
 
 
 _structref.define_boxing(_WorkplaceType, Workplace)
-_structref.define_constructor(Workplace, _WorkplaceType, list(Workplace.__annotations__))
+_fields = [name for name in Workplace.__annotations__ if not name.startswith("_")]
+_structref.define_constructor(Workplace, _WorkplaceType, _fields)
 _new: Any = Workplace
 
 
 @exact
+def _lay_out(
+    camera: Sensor, matched: MatchedFilter, room: Room, peaks: Peaks, spots: Spots, fits: SpotFits, groups: GroupRoom,
+    compiled_for: CompiledFor, job: Job, found: npt.NDArray[np.int64],
+) -> Workplace:  # fmt: skip
+    made: Workplace = _new(
+        borrowed(camera), borrowed(matched), borrowed(room), borrowed(peaks), borrowed(spots), borrowed(fits),
+        borrowed(groups), compiled_for, job, found,
+    )  # fmt: skip
+    return made
+
+
 def lay_out(
     camera: Sensor, matched: MatchedFilter, room: Room, peaks: Peaks, spots: Spots, fits: SpotFits, groups: GroupRoom,
     compiled_for: CompiledFor, job: Job, found: npt.NDArray[np.int64],
 ) -> Workplace:  # fmt: skip
     """Return a workplace. `found`, shape (1,), int64, takes the number of peaks, whether there is room or not."""
-    made: Workplace = _new(camera, matched, room, peaks, spots, fits, groups, compiled_for, job, found)
+    made = _lay_out(camera, matched, room, peaks, spots, fits, groups, compiled_for, job, found)
+    made._kept = camera, matched, room, peaks, spots, fits, groups
     return made
 
 
@@ -160,3 +180,21 @@ def localize_with_depth(image: Image, workplace: Workplace, frame: int, along: C
     write_rows(fits, n, height, width, frame, job.pixel_nm, job.photons_per_unit, rows)
     kept = write_depths(fits, n, height, width, job.pixel_nm, along, rows)
     return rows[:kept]
+
+
+Localize = Callable[..., Localizations]
+
+
+def compiled(workplace: Workplace, along: Curves | None = None) -> Localize:
+    """Return `localize`, or `localize_with_depth` where there are curves, as compiled for a workplace.
+
+    numba finds out the type of each argument at every call, and takes half a microsecond to find out that of a
+    workplace: here it does so once. What is returned trusts whoever calls it: the image has to be of uint16, in C
+    order and aligned, the frame's number an int.
+    """
+    image = np.empty((1, 1), np.uint16)
+    image.flags.writeable = False
+    kernel: Any = localize if along is None else localize_with_depth
+    given = (image, workplace, 0) if along is None else (image, workplace, 0, along)
+    made: Localize = kernel.compile(tuple(_typeof(argument) for argument in given))
+    return made

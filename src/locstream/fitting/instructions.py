@@ -73,6 +73,22 @@ def _eliminate_eight(_: Any, array: Any, row: Any, column: Any, part: Any, pivot
     return types.none(array, row, column, part, pivot), generate
 
 
+@intrinsic
+def _borrowed(_: Any, arrays: Any) -> Any:
+    """Leave out of each array the two words that tell whose memory it is."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kind, (values,) = signature.args[0], arguments
+        for k, of_one in enumerate(kind):
+            if isinstance(of_one, types.Array):
+                one = context.make_array(of_one)(context, builder, builder.extract_value(values, k))
+                one.meminfo, one.parent = (ir.Constant(ir.IntType(8).as_pointer(), None) for _ in range(2))
+                values = builder.insert_value(values, one._getvalue(), k)
+        return values
+
+    return arrays(arrays), generate
+
+
 prefetch = cast("Callable[..., None]", _prefetch)
 """Have the cache line of an element of a two-dimensional array, given by row and column, fetched without a wait."""
 eliminate_eight = cast("Callable[..., None]", _eliminate_eight)
@@ -80,3 +96,6 @@ eliminate_eight = cast("Callable[..., None]", _eliminate_eight)
 
 In the pivot's column stands minus the part afterwards. Written as a loop, LLVM would have to prove that the two rows
 are not the same before it made vector instructions."""
+borrowed = cast("Callable[[Any], Any]", _borrowed)
+"""Return a tuple of arrays whose references nobody counts: who made them has to keep them. To count takes some twenty
+cycles for an array, wherever it is handed on."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ from locstream.calibration.camera import CameraCalibration
 from locstream.errors import ConfigError, StackError
 from locstream.fitting.depth import depth_curves
 from locstream.fitting.detect import Detector
-from locstream.fitting.frame import Job, Workplace, lay_out, localize, localize_with_depth, room_for_molecules
+from locstream.fitting.frame import Job, Localize, Workplace, compiled, lay_out, room_for_molecules
 from locstream.fitting.gaussian import box_columns
 from locstream.fitting.groups import room_for_groups
 from locstream.fitting.noise import noise_ratio
@@ -95,8 +96,8 @@ class Localizer:
         self._noise_known = calibration.tells_noise
         self._options = options
         self._columns = box_columns(options.box_px, options.model)
-        self._depths = (
-            None if astigmatism is None else depth_curves(astigmatism, calibration.pixel_size_nm, options.model)
+        self._along = (
+            () if astigmatism is None else (depth_curves(astigmatism, calibration.pixel_size_nm, options.model),)
         )
         self._dtype = LOCALIZATION if astigmatism is None else LOCALIZATION_3D
         self._sigma_px = options.psf_sigma_nm / calibration.pixel_size_nm
@@ -133,16 +134,17 @@ class Localizer:
         if self._too_small:
             return empty(0, self._dtype)
         workplace = self._workplace_for(image)
-        rows: Localizations = (
-            localize(image, workplace, int(frame))
-            if self._depths is None
-            else localize_with_depth(image, workplace, int(frame), self._depths)
-        )
+        rows = self._localize(image, workplace, int(frame), *self._along)
         peaks = int(self._found[0])
         if peaks <= self._capacity:
             return rows
         self._make_room(2 * peaks)
         return self(image, frame)
+
+    @functools.cached_property
+    def _localize(self) -> Localize:
+        """What is done with a frame; compiled when the first one comes."""
+        return compiled(self._noisier(0).workplace, *self._along)
 
     def _make_room(self, peaks: int) -> None:
         """Make room for so many peaks of a frame and what is found beside them."""
