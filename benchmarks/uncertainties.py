@@ -6,13 +6,16 @@ The standard deviation of that ratio is 1 where the claim is right; more where i
 alone as a Localizer does it, given isolated spots, and for the whole job on frames with one molecule a cell of 24 × 24
 px, where a faint molecule must first be found: those that are found have, by luck, more photons. Where fewer than half
 are found the figure stands in brackets and is not scored: the lucky few are no sample of all. All molecules have the
-width that is given. The plot is drawn in an environment of its own, made from requirements/peer-plots.txt.
+width that is given. The photons of a fit that is told it are printed for comparison, and with them what a true claim
+would show: a normal distribution that has lost its lower end scatters less. The plot is drawn in an environment of its
+own, made from requirements/peer-plots.txt.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -24,12 +27,13 @@ from aims import Aim, aims_table
 from contest import HERE, MAKE_ENVIRONMENT, table
 from molecule import Array
 from programs.simulated import GAIN_E_PER_ADU, OFFSET_ADU, PIXEL_NM, READ_NOISE_E, SIGMA_PX
+from scipy.stats import norm
 from scores import MAX_ERROR_PX, crlb, match, spherical
 from simulate import field_of, spots_of
 
 from locstream.calibration import CameraCalibration
 from locstream.fitting import FitOptions, FitStatus, Localizer, fit_spots, warmup
-from locstream.fitting.gaussian import WIDTH_PRIOR
+from locstream.fitting.gaussian import WIDTH_PRIOR, FitModel
 from locstream.fitting.table import SECOND_ORDER
 
 BACKGROUNDS = (2, 5, 10, 20, 50, 100, 200)
@@ -51,10 +55,11 @@ class Pulls(NamedTuple):
     part: float
 
 
-def of_the_fit(photons: float, background: float, n: int) -> Pulls:
+def of_the_fit(photons: float, background: float, n: int, model: FitModel = "sigma") -> Pulls:
     """Return those of the fit alone, as far as it converged."""
     electrons, truth = spots_of(photons, background, n)
-    fits = fit_spots(electrons, SIGMA_PX, READ_NOISE_E**2, width_prior=WIDTH_PRIOR)
+    prior = WIDTH_PRIOR if model == "sigma" else 0.0
+    fits = fit_spots(electrons, SIGMA_PX, READ_NOISE_E**2, model, width_prior=prior)
     true = np.column_stack([truth[name] for name in ("x", "y", "photons", "background")])
     estimate = fits.estimate[:, COLUMNS].astype(float)
     far = np.hypot(*(estimate - true)[:, :2].T) > MAX_ERROR_PX
@@ -99,6 +104,28 @@ def cell(pulls: Pulls, k: int) -> str:
     if pulls.part < FEWEST_PART:
         return f"({spread:.3f})"
     return f"{spread:.3f}" + ("" if WANTED[0] <= spread <= WANTED[1] else " !")
+
+
+def survivors_spread(part: float) -> float:
+    """Return the standard deviation of the upper part of a normal distribution of which it is 1.
+
+    Those with the fewest photons are not found: not even a true claim shows more of the rest.
+    """
+    if part > 1 - 1 / FEWEST:
+        return 1.0
+    lowest = float(norm.ppf(1 - part))
+    mean = float(norm.pdf(lowest)) / part
+    return math.sqrt(1 + lowest * mean - mean**2)
+
+
+def photons_of_a_known_width(grid: dict[tuple[int, int], Pulls]) -> str:
+    """Return a table of the scatter of N, and what a true claim would show."""
+    head, k = ["background \\ photons", *(f"{p:,}" for p in PHOTONS)], QUANTITIES.index("N")
+    rows = [
+        [str(b)] + [f"{np.std(grid[b, p].values[:, k]):.3f} / {survivors_spread(grid[b, p].part):.3f}" for p in PHOTONS]
+        for b in BACKGROUNDS
+    ]
+    return f"Fit alone that is told the width, N: standard deviation, and that of a true claim\n\n{table(head, rows)}"
 
 
 def tables(grid: dict[tuple[int, int], Pulls], what: str) -> str:
@@ -168,8 +195,9 @@ def main() -> None:
     warmup()
     spots, frames = (2_000, 8) if given.quick else (20_000, 80)
     fit = {(b, p): of_the_fit(p, b, spots) for b in BACKGROUNDS for p in PHOTONS}
+    told = {(b, p): of_the_fit(p, b, spots, "fixed") for b in BACKGROUNDS for p in PHOTONS}
     whole = {(b, p): of_the_whole_job(p, b, frames) for b in BACKGROUNDS for p in PHOTONS}
-    print(tables(fit, "Fit alone") + "\n\n" + tables(whole, "Whole job") + "\n")
+    print("\n\n".join([tables(fit, "Fit alone"), photons_of_a_known_width(told), tables(whole, "Whole job")]) + "\n")
     rows = [[str(b), *(f"{position_bound_px(p, b) * PIXEL_NM:.1f}" for p in PHOTONS)] for b in BACKGROUNDS]
     print("For comparison, the bound of x, nm\n")
     print(table(["background \\ photons", *(f"{p:,}" for p in PHOTONS)], rows))

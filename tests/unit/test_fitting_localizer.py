@@ -294,7 +294,7 @@ import numpy as np
 from locstream.calibration.camera import CameraCalibration
 from locstream.fitting import FitOptions, Localizer, frame as of_frame, noise, warmup
 
-kernels = [of_frame.localize, of_frame.lay_out, noise.look_at_blocks]
+kernels = [of_frame.localize, of_frame._lay_out, noise.look_at_blocks]
 warmup()
 compiled = [len(k.signatures) for k in kernels]
 full = np.ones((64, 96), np.float32)
