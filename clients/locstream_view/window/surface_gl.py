@@ -33,7 +33,7 @@ PLAIN = {"depth_size": 0, "stencil_size": 0, "samples": 0}
 """One flat picture needs nothing more, and software OpenGL is quicker without."""
 
 
-class GlSurface(app.Canvas):  # type: ignore[misc]  # vispy has no types
+class GlSurface(app.Canvas):  # type: ignore[misc]  # vispy ships no types: its classes are Any to mypy
     """A texture on the screen.
 
     The window it is in must be destroyed by Qt when it is closed (``WA_DeleteOnClose``). Left to Python's collector of

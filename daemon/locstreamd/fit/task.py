@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from pydantic import ValidationError
@@ -102,12 +102,14 @@ def _calibration_from(setup: Setup, buffers: list[Buffer]) -> CameraCalibration:
         raise MessageError(
             f"the set-up announces the maps {setup.maps} of {size} bytes and holds {[len(b) for b in buffers]}"
         )
-    maps = {
+    # Any: each name has a type of its own, and CameraCalibration looks at them all
+    scalars: dict[str, Any] = {**setup.scalars}
+    maps: dict[str, Any] = {
         name: np.frombuffer(b, "<f4").reshape(setup.height, setup.width)
         for name, b in zip(setup.maps, buffers, strict=True)
     }
     try:
-        calibration = CameraCalibration(**setup.scalars, **maps)  # type: ignore[arg-type]  # checked there
+        calibration = CameraCalibration(**scalars, **maps)
     except (TypeError, LocstreamError) as error:  # names that are none, missing or twice; values out of bounds
         raise MessageError(f"the set-up carries no camera calibration: {error}") from error
     if calibration.digest() != setup.calibration:

@@ -2,26 +2,22 @@
 
 It makes a log folder in the user's home and writes a file there (a service without a home dies of it):
 switched off unless ``PYMM_LOG_FILE`` names a file. It sets the *root* logger to DEBUG: put back. It
-chooses Qt signals where a QApplication happens to exist: told to use psygnal. Import pymmcore-plus
-from here only, and only in the process that owns the camera.
+chooses Qt signals where a QApplication happens to exist: told to use psygnal. What has to be done before
+is done by `before_mmcore`. Import pymmcore-plus from here only, and only in the process that owns the camera.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 
-_root_level = logging.getLogger().level
-if os.environ.get("PYMM_LOG_FILE", "0") in ("", "0", "false", "no", "none"):  # which it takes for "the usual place"
-    os.environ["PYMM_LOG_FILE"] = os.devnull
-os.environ.setdefault("PYMM_SIGNALS_BACKEND", "psygnal")
+from locstreamd.record.before_mmcore import ROOT_LEVEL
 
-# E402: these variables above are read when pymmcore-plus is imported
-import pymmcore  # noqa: E402
-import pymmcore_plus  # noqa: E402
-from pymmcore_plus import CMMCorePlus, DeviceType, Metadata, find_micromanager  # noqa: E402
+# isort: split
+import pymmcore
+import pymmcore_plus
+from pymmcore_plus import CMMCorePlus, DeviceType, Metadata, find_micromanager
 
-logging.getLogger().setLevel(_root_level)
+logging.getLogger().setLevel(ROOT_LEVEL)
 
 DEVICE_INTERFACE = int(pymmcore.__version__.split(".")[3])
 """Version of Micro-Manager's device interface that this pymmcore speaks; the adapters' must be the same."""

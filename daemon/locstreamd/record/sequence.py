@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from locstreamd.record.camera_setup import one_line
 from locstreamd.record.camera_thread import CameraThreadWatch
@@ -61,8 +62,8 @@ class Sequence:
     def start(self) -> None:
         """Make the buffer and begin. Raises what the core raises, see `CORE_ERRORS`."""
         self._watch.install()
-        # arg-type: annotated as int, but a Python camera's buffer needs a fraction (see simulated.py)
-        self._core.setCircularBufferMemoryFootprint(self._buffer_mb)  # type: ignore[arg-type]
+        core: Any = self._core  # whose annotation asks for an int; a Python camera's buffer needs a fraction of a MB
+        core.setCircularBufferMemoryFootprint(self._buffer_mb)
         self.start_again()
         self._capacity = self._core.getBufferTotalCapacity()
 

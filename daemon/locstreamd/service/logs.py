@@ -188,7 +188,7 @@ class _LogFile(logging.handlers.RotatingFileHandler):
         super().emit(record)
         self._complained = self._failed
 
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's own name
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - overrides logging.Handler.handleError
         self._failed = True
         if not self._complained:
             print(f"the log file {self.baseFilename} cannot be written: {sys.exc_info()[1]}", file=sys.stderr)
@@ -241,5 +241,4 @@ def _silence_twins() -> None:
 
 def _log_thread(args: threading.ExceptHookArgs) -> None:
     name = args.thread.name if args.thread is not None else "?"
-    trace = (args.exc_type, args.exc_value, args.exc_traceback)
-    log.critical("the thread %s was ended by", name, exc_info=trace)  # type: ignore[arg-type]  # typeshed: no None value
+    log.critical("the thread %s was ended by", name, exc_info=args.exc_value)

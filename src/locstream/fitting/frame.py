@@ -185,7 +185,7 @@ def localize_with_depth(image: Image, workplace: Workplace, frame: int, along: C
 Localize = Callable[..., Localizations]
 
 
-def compiled(workplace: Workplace, along: Curves | None = None) -> Localize:
+def compiled_localize(workplace: Workplace, along: Curves | None = None) -> Localize:
     """Return `localize`, or `localize_with_depth` where there are curves, as compiled for a workplace.
 
     numba finds out the type of each argument at every call, and takes half a microsecond to find out that of a

@@ -13,7 +13,7 @@ from locstream.calibration.camera import CameraCalibration
 from locstream.errors import ConfigError, StackError
 from locstream.fitting.depth import depth_curves
 from locstream.fitting.detect import Detector
-from locstream.fitting.frame import Job, Localize, Workplace, compiled, lay_out, room_for_molecules
+from locstream.fitting.frame import Job, Localize, Workplace, compiled_localize, lay_out, room_for_molecules
 from locstream.fitting.gaussian import box_columns
 from locstream.fitting.groups import room_for_groups
 from locstream.fitting.noise import noise_ratio
@@ -144,7 +144,7 @@ class Localizer:
     @functools.cached_property
     def _localize(self) -> Localize:
         """What is done with a frame; compiled when the first one comes."""
-        return compiled(self._noisier(0).workplace, *self._along)
+        return compiled_localize(self._noisier(0).workplace, *self._along)
 
     def _make_room(self, peaks: int) -> None:
         """Make room for so many peaks of a frame and what is found beside them."""

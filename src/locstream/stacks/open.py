@@ -135,7 +135,7 @@ def _plugins() -> tuple[list[StackFormat], list[str]]:
     for point in entry_points(group=PLUGIN_GROUP):
         try:
             loaded = point.load()
-        except Exception as e:  # noqa: BLE001  a stranger's module may fail in any way; it must not stop ours
+        except Exception as e:  # noqa: BLE001 - another package's code may raise anything; the user is told, and opens other stacks
             broken.append(f"the plug-in {point.name} ({point.value}) cannot be loaded: {type(e).__name__}: {e}")
             continue
         if isinstance(loaded, StackFormat):
