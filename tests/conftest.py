@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import subprocess
 import sys
@@ -13,7 +14,14 @@ import pytest
 from locstream.stream.keys import Keyring
 from own_keys import keyring_for
 
+EXIT_WITHIN_S = 120
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure() -> None:
+    """See to it that the run ends: a thread or a socket that a failed test left is waited for at exit, for ever."""
+    faulthandler.dump_traceback_later(EXIT_WITHIN_S, exit=True, file=sys.__stderr__)
 
 
 @pytest.fixture

@@ -69,9 +69,14 @@ class Process:
         assert self.link.poll(60_000)
         return REPORTS.unpack(self.link.recv_multipart())[0]
 
-    def end(self) -> None:
+    def wait(self) -> None:
         self._thread.join(timeout=60)
         assert not self._thread.is_alive()
+
+    def end(self) -> None:
+        if self._thread.is_alive():  # as after a test that failed: it would be waited for when all tests are done
+            self.tell(Close())
+        self.wait()
         self.link.close(linger=0)
         self._other.close()
 
@@ -112,23 +117,31 @@ def test_it_greets_who_comes_and_sends_what_it_is_told(process: Process, endpoin
             assert late.wait_for_hello().seq == 8, "the number of the next message"
         assert process.hear() == Subscribers(count=1)
     assert process.hear() == Subscribers(count=0)
-    process.tell(Close())
 
 
 def test_once_nothing_comes_nobody_is_greeted(process: Process, endpoint: str) -> None:
     process.tell(Serve(endpoints=(endpoint,), high_water_mark=10))
     process.tell(Greet(hello=HELLO))
-    process.tell(Greet(hello=None))
     assert process.hear() == Serving()
-    with Subscriber(endpoint) as subscriber:
+    batch = Batch(acquisition="a1", seq=7, frame_first=0, frame_last=0, row_first=0, rows=0)
+    with Subscriber(endpoint) as early:
         assert process.hear() == Subscribers(count=1)
-        assert subscriber.receive(0.2) is None
-    process.tell(Close())
+        early.wait_for_hello()
+        process.tell(Greet(hello=None))
+        process.tell(Send(seq=7), TOPIC_LOCALIZATIONS, *pack(batch, b""))
+        assert early.receive(60) is not None, "what was ordered before it is done, too"
+        with Subscriber(endpoint) as late:
+            assert process.hear() == Subscribers(count=2)
+            process.tell(Send(seq=8), TOPIC_LOCALIZATIONS, *pack(msgspec.structs.replace(batch, seq=8), b""))
+            first = late.receive(60)
+            assert first is not None
+            assert isinstance(first[0], Batch)
 
 
 def test_without_a_parent_it_ends(context: zmq.Context[zmq.Socket[bytes]]) -> None:
     process = Process(context, parent=1 if os.getppid() != 1 else 2)
     assert process.hear() == Here()
+    process.wait()
     process.end()
     assert process.error is None
 
@@ -136,7 +149,7 @@ def test_without_a_parent_it_ends(context: zmq.Context[zmq.Socket[bytes]]) -> No
 @pytest.mark.parametrize("order", [Greet(hello=HELLO), Send(seq=0)])
 def test_an_order_before_its_time_ends_it(process: Process, order: Order) -> None:
     process.tell(order)
-    process.end()
+    process.wait()
     assert isinstance(process.error, MessageError)
     assert "out of turn" in process.error.what
 
@@ -178,7 +191,6 @@ def test_who_has_a_key_hears_all_but_the_folder(process: Process, endpoint: str,
         assert len(next(iter(client))) == 1
         assert client.hello is not None
         assert (client.hello.name, client.hello.folder) == (HELLO.name, "")
-    process.tell(Close())
 
 
 def test_who_is_turned_away_is_reported(process: Process, endpoint: str, keyring: Keyring, keys: ClientKeys) -> None:
@@ -194,7 +206,6 @@ def test_who_is_turned_away_is_reported(process: Process, endpoint: str, keyring
         Refusal("stream", "unknown key", "127.0.0.1"),
         Refusal("history", "unknown key", "127.0.0.1"),
     }
-    process.tell(Close())
 
 
 def test_without_a_server_key_it_says_so_and_ends(
@@ -202,7 +213,7 @@ def test_without_a_server_key_it_says_so_and_ends(
 ) -> None:
     monkeypatch.setenv("LOCSTREAM_KEYS_DIR", str(tmp_path / "none"))
     process.tell(Serve(endpoints=(endpoint,), high_water_mark=10, guarded=("tcp://127.0.0.1:1", "tcp://127.0.0.1:2")))
-    process.end()
+    process.wait()
     assert "`locstream keys server`" in str(process.error)
 
 
