@@ -54,17 +54,17 @@ def test_the_ring_holds_all_rows_that_are_needed_together(length: int) -> None:
 
 
 @pytest.mark.parametrize("length", LENGTHS)
-def test_rows_that_are_smoothed_ahead_have_been_converted(length: int) -> None:
-    """The first two rows of a way are smoothed down before the tiles of that way are worked out."""
+def test_rows_that_the_filter_reaches_below_a_way_have_been_converted(length: int) -> None:
     edges, (starts, _) = tile_edges(length), ways_between_tiles(length)
     for way in range(len(starts) - 2):
-        lowest = min(starts[way + 1] + 1 + REACH_PX, length - 1)
+        lowest = min(starts[way + 1] - 1 + REACH_PX, length - 1)
         assert lowest < edges[way + 2]
 
 
-def test_the_ring_of_smoothed_rows_holds_two_and_all_within_the_separation() -> None:
+def test_the_ring_of_smoothed_rows_holds_two_and_all_within_separation_and_reach() -> None:
     greatest_separation = 5
     assert 2 + 2 * greatest_separation <= SMOOTH_ROWS
+    assert 2 + 2 * REACH_PX <= SMOOTH_ROWS
     assert greatest_separation <= MARGIN
     assert REACH_PX <= MARGIN
 

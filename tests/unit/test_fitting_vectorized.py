@@ -10,10 +10,12 @@ import numba
 import numpy as np
 import pytest
 
+from locstream.fitting.compiled import ToldApart
 from locstream.fitting.gaussian import FitModel, box_columns
 from locstream.fitting.information import add_rows, integrate, sum_rows
 from locstream.fitting.lanes import LANES, MAX_BOX, ROWS
 from locstream.fitting.scoring import step
+from locstream.fitting.smoothing import smooth_along
 
 SCALAR, VECTOR = re.compile(r"\bv?(?:mul|add|div)ss\b"), re.compile(r"\bv?(?:mul|add|div)ps\b")
 """Arithmetic of x86 with one float32 number, and with as many as a register holds."""
@@ -22,12 +24,16 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def instructions(kernel: Any, *arguments: Any) -> str:
-    """Compile a kernel anew, as what comes from the cache cannot be looked into; return its own code."""
+def compiled_anew(kernel: Any, *arguments: Any, **more: Any) -> Any:
+    """Compile a kernel once more, as what comes from the cache cannot be looked into."""
     kept = {name: kernel.targetoptions[name] for name in ("nogil", "error_model", "fastmath")}
-    anew = numba.njit(**kept)(kernel.py_func)
+    anew = numba.njit(**kept, **more)(kernel.py_func)
     anew(*arguments)
-    (code,) = anew.inspect_asm().values()
+    return anew
+
+
+def instructions(kernel: Any, *arguments: Any) -> str:
+    (code,) = compiled_anew(kernel, *arguments).inspect_asm().values()
     return str(code)
 
 
@@ -47,3 +53,11 @@ def test_the_information_of_many_spots_at_a_time(kernel: Any, box: int) -> None:
 def test_the_step_of_many_spots_at_a_time(model: FitModel) -> None:
     _, unknowns = box_columns(7, model)
     assert_vectorized(instructions(step, np.ones(ROWS * LANES, np.float32), unknowns, np.float32(3.5)))
+
+
+@pytest.mark.parametrize(("more", "compares"), [({}, True), ({"pipeline_class": ToldApart}, False)])
+def test_what_lies_apart_is_not_compared_before_each_loop(more: dict[str, Any], compares: bool) -> None:
+    arguments = np.ones(128, np.float32), np.ones(4, np.float32), np.empty(64, np.float32)
+    (code,) = compiled_anew(smooth_along, *arguments, **more).inspect_llvm().values()
+    assert ("vector.memcheck" in code) == compares
+    assert "vector.body" in code

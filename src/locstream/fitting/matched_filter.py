@@ -20,13 +20,14 @@ from locstream.fitting.background import (
     tiles_along,
     ways_between_tiles,
 )
-from locstream.fitting.buffers import aligned
-from locstream.fitting.compiled import Bytes, Floats, Ints, Words, kernel
+from locstream.fitting.buffers import STEP, aligned
+from locstream.fitting.compiled import Bytes, Floats, Ints, U, Words, kernel
 from locstream.fitting.maxima import BLOCK, peaks_of_rows
 from locstream.fitting.sensor import Sensor
 from locstream.fitting.smoothing import (
     MARGIN,
-    OUTSIDE,
+    NOWHERE,
+    REACH_PX,
     SMOOTH_ROWS,
     photoelectrons,
     set_limit,
@@ -92,11 +93,11 @@ class Room(NamedTuple):
     Parameters
     ----------
     light
-        Rows of the frame, photoelectrons; see `RING_ROWS`, and `NOTHING` for the last.
+        Rows of the frame with margins, photoelectrons; see `RING_ROWS`, and `NOTHING` for the last.
     sums
         Ceiling, sum and count of each tile of a row.
     rows, columns
-        Where the tiles begin, and the end of the last.
+        Where the tiles begin, and the end of the last, columns in rows with margins.
     tiles
         Background of each tile, shape (tile rows, tile columns).
     row_starts, column_starts
@@ -106,11 +107,11 @@ class Room(NamedTuple):
     limit, slope
         What a pixel has to exceed to be looked at, at the upper one of two rows of tiles, and what is added to it on
         the way to the lower one.
-    down
-        Two rows smoothed down the columns, with margins, and the next two.
+    along
+        Rows smoothed along, in a ring (see `SMOOTH_ROWS`).
     smooth
-        Smoothed rows with margins, in a ring (see `SMOOTH_ROWS`), and one that stands for all outside the frame. No
-        pixel there is higher than one in the frame.
+        Rows smoothed both ways, with margins, in such a ring, one that stands for all outside the frame, and one that
+        is not looked at. No pixel outside is higher than one in the frame.
     marks
         Which pixels of those rows exceed the limit and the pixel above, and are not lower than the pixel below.
     words
@@ -128,7 +129,7 @@ class Room(NamedTuple):
     column_part: Floats
     limit: Floats
     slope: Floats
-    down: Floats
+    along: Floats
     smooth: Floats
     marks: Bytes
     words: Words
@@ -141,20 +142,20 @@ def room_for_peaks(n: int) -> Peaks:
 
 def room_for_rows(height: int, width: int) -> Room:
     """Return room to look through frames of this shape."""
-    padded = -(-width // BLOCK) * BLOCK
+    padded, in_blocks = -(-width // STEP) * STEP, -(-width // BLOCK) * BLOCK
     row_starts, row_part = ways_between_tiles(height)
     column_starts, column_part = ways_between_tiles(width)
-    limit, smooth = aligned((padded,)), aligned((OUTSIDE + 1, padded + 2 * MARGIN))
+    limit, smooth = aligned((padded,)), aligned((NOWHERE + 1, in_blocks + 2 * MARGIN))
     limit[width:] = np.inf
     smooth[:] = -np.inf
-    light = aligned((RING_ROWS + 1, padded))
+    light = aligned((RING_ROWS + 1, padded + 2 * MARGIN))
     light[NOTHING] = np.inf
-    marks = aligned((SMOOTH_ROWS, padded), np.uint8)
+    marks = aligned((NOWHERE + 1, in_blocks), np.uint8)
     return Room(
         light=light,
         sums=aligned((3, tiles_along(width))),
         rows=tile_edges(height),
-        columns=tile_edges(width),
+        columns=tile_edges(width) + np.int32(MARGIN),
         tiles=np.zeros((tiles_along(height), tiles_along(width)), np.float32),
         row_starts=row_starts,
         column_starts=column_starts,
@@ -162,7 +163,7 @@ def room_for_rows(height: int, width: int) -> Room:
         column_part=column_part,
         limit=limit,
         slope=aligned((padded,)),
-        down=aligned((4, padded + 2 * MARGIN)),
+        along=aligned((SMOOTH_ROWS, padded)),
         smooth=smooth,
         marks=marks,
         words=marks.view(np.uint64),
@@ -178,11 +179,11 @@ def find_peaks(image: Image, camera: Sensor, matched: MatchedFilter, separation:
     """
     offset, scale, _ = camera
     taps, shot, skew, noise, quiet, tile_noise, edge_rows, edge_columns = matched
-    light, sums, rows, columns, tiles, row_starts, column_starts, row_part, column_part, limit, slope, down = room[:12]
+    light, sums, rows, columns, tiles, row_starts, column_starts, row_part, column_part, limit, slope, along = room[:12]
     smooth, marks, words = room[12:]
     pixel, peak_height, peak_background = peaks
     height, width = image.shape
-    converted = tiled = searched = pair = n = 0
+    converted = filtered = tiled = searched = n = 0
     for between in range(row_starts.shape[0] - 1):  # one row of tiles and the next
         while tiled < min(between + 2, tiles.shape[0]):
             photoelectrons(image, converted, rows[tiled + 1], offset, scale, light)
@@ -194,13 +195,10 @@ def find_peaks(image: Image, camera: Sensor, matched: MatchedFilter, separation:
         end = row_starts[between + 1]
         for y in range(row_starts[between], end, 2):
             two = min(2, end - y)
-            if y == 0:
-                smooth_down(light, y, height, width, taps, down, pair)
-            # Two rows ahead: what has just been written would have to be waited for.
-            if y + two < height:
-                smooth_down(light, y + two, height, width, taps, down, 1 - pair)
-            smooth_along(down, pair, taps, y, two, limit, slope, row_part, smooth, marks, MARGIN + width)
-            pair = 1 - pair
+            while filtered < min(y + two + REACH_PX, height):
+                smooth_along(light[U(filtered % RING_ROWS)], taps, along[U(filtered % SMOOTH_ROWS)])
+                filtered += 1
+            smooth_down(along, y, two, height, width, taps, limit, slope, row_part, smooth, marks)
             # Of the rows above, all are known now that lie within the separation.
             known = height if y + two == height else max(y + two - separation, searched)
             n = peaks_of_rows(

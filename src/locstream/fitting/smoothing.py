@@ -10,34 +10,49 @@ import numpy as np
 
 from locstream.fitting.background import RING_ROWS
 from locstream.fitting.buffers import CACHE_LINE
-from locstream.fitting.compiled import Bytes, Floats, Ints, U, inlined
+from locstream.fitting.compiled import Bytes, Floats, Ints, U, apart, inlined
 from locstream.fitting.instructions import prefetch
 from locstream.stacks.source import Image
 
 REACH_PX = 3
 """The filter has 2 · REACH_PX + 1 taps a side: enough for 98 % of the signal-to-noise ratio up to sigma = 2 px."""
 MARGIN = 16
-"""Margin of a row that is smoothed along: at least REACH_PX, and a whole cache line to keep the row aligned."""
+"""Margin of a row: at least REACH_PX and the greatest separation, and a whole cache line to keep the row aligned."""
 SMOOTH_ROWS = 16
 """Smoothed rows that are kept, row ``y`` in place ``y % SMOOTH_ROWS``: a power of two that holds two rows and all that
-lie within the greatest separation of them."""
+the filter reaches from them, and two rows and all that lie within the greatest separation."""
 OUTSIDE = SMOOTH_ROWS
 """The row of the ring of smoothed rows that stands for all outside the frame."""
+NOWHERE = SMOOTH_ROWS + 1
+"""The row of that ring for what nobody has asked for."""
 
 FETCHED_AHEAD = 8
 """So many rows of the frame are on their way from memory while others are worked on."""
 
 
+@apart
+def _convert(pixels: Image, offset: Floats, scale: Floats, light: Floats) -> None:
+    """Convert one row."""
+    for x in range(U(pixels.shape[0])):
+        light[U(MARGIN) + x] = (np.float32(pixels[x]) - offset[x]) * scale[x]
+
+
 @inlined
 def photoelectrons(image: Image, top: int, bottom: int, offset: Floats, scale: Floats, light: Floats) -> None:
-    """Convert rows ``top`` … ``bottom - 1`` of the frame, and have those that come later fetched from memory."""
+    """Convert rows ``top`` … ``bottom - 1`` of the frame, and have those that come later fetched from memory.
+
+    The margins mirror the row, as far as the filter reaches.
+    """
+    width = image.shape[1]
     for y in range(top, bottom):
-        row, pixels = U(y % RING_ROWS), U(y)
+        row = U(y % RING_ROWS)
         offset_row, scale_row = U(min(y, offset.shape[0] - 1)), U(min(y, scale.shape[0] - 1))
-        for x in range(U(image.shape[1])):
-            light[row, x] = (np.float32(image[pixels, x]) - offset[offset_row, x]) * scale[scale_row, x]
+        _convert(image[U(y)], offset[offset_row], scale[scale_row], light[row])
+        for k in range(REACH_PX):
+            light[row, U(MARGIN - 1 - k)] = light[row, U(MARGIN + k)]
+            light[row, U(MARGIN + width + k)] = light[row, U(MARGIN + width - 1 - k)]
         coming = U(min(y + FETCHED_AHEAD, image.shape[0] - 1))
-        for x in range(0, image.shape[1], CACHE_LINE // 2):
+        for x in range(0, width, CACHE_LINE // 2):
             prefetch(image, coming, U(x))
 
 
@@ -68,59 +83,67 @@ def _mirrored(index: int, length: int) -> np.uintp:
         index = -1 - index
     if index >= length:
         index = 2 * length - 1 - index
-    return U(index % RING_ROWS)
+    return U(index % SMOOTH_ROWS)
+
+
+@apart
+def smooth_along(light: Floats, taps: Floats, along: Floats) -> None:
+    """Apply the filter along a row, which has margins; the result has none.
+
+    Of the seven pixels that each one takes, three are fetched and four passed on from one to the next: to fetch from
+    across cache lines and to shift registers take about as long, and the processor does both at once.
+    """
+    t0, t1, t2, t3 = taps[0], taps[1], taps[2], taps[3]
+    q, r = light[U(MARGIN - 2)], light[U(MARGIN - 1)]
+    t, u = light[U(MARGIN + 1)], light[U(MARGIN + 2)]
+    for x in range(U(along.shape[0])):
+        p, s, v = light[x + U(MARGIN - 3)], light[x + U(MARGIN)], light[x + U(MARGIN + 3)]
+        along[x] = t0 * s + t1 * (r + t) + t2 * (q + u) + t3 * (p + v)
+        q, r, t, u = r, s, u, v
+
+
+@apart
+def _two_down(
+    a: Floats, b: Floats, c: Floats, d: Floats, e: Floats, f: Floats, g: Floats, h: Floats, taps: Floats,
+    limit: Floats, slope: Floats, way: np.float32, next_way: np.float32, slack: np.float32, above: Floats,
+    upper: Floats, lower: Floats, mark_above: Bytes, mark_upper: Bytes, mark_lower: Bytes,
+) -> None:  # fmt: skip
+    """Work out two rows of eight; see `smooth_down`."""
+    t0, t1, t2, t3 = taps[0], taps[1], taps[2], taps[3]
+    for x in range(U(limit.shape[0])):
+        p, q, r, s, t, u, v, w = a[x], b[x], c[x], d[x], e[x], f[x], g[x], h[x]
+        value = t0 * s + t1 * (r + t) + t2 * (q + u) + t3 * (p + v)
+        below = t0 * t + t1 * (s + u) + t2 * (r + v) + t3 * (q + w)
+        higher = above[x]
+        upper[x], lower[x] = value, below
+        mark_above[x] &= np.uint8(higher >= value)
+        mark_upper[x] = np.uint8((value > limit[x] + way * slope[x]) & (value > higher) & (value + slack >= below))
+        mark_lower[x] = np.uint8((below > limit[x] + next_way * slope[x]) & (below > value))
 
 
 @inlined
-def smooth_down(light: Floats, y: int, height: int, width: int, taps: Floats, down: Floats, pair: int) -> None:
-    """Apply the filter along columns, for rows ``y`` and ``y + 1``, which share most of what has to be fetched.
+def smooth_down(
+    along: Floats, y: int, rows: int, height: int, width: int, taps: Floats, limit: Floats, slope: Floats,
+    part: Floats, smooth: Floats, marks: Bytes,
+) -> None:  # fmt: skip
+    """Apply the filter down to row ``y`` and, of two rows, ``y + 1``, which share most of what has to be fetched.
 
-    The frame is mirrored at its edges, and so are the margins of the result, one of the two pairs of rows of `down`.
+    Mark what exceeds the limit and the pixel above, and unmark, here and in the row above, what is lower than the
+    pixel below: then hardly more is left than the peaks. The frame is mirrored at its upper and its lower edge. Of one
+    row the next is worked out, too, and thrown away.
     """
-    t0, t1, t2, t3 = taps[0], taps[1], taps[2], taps[3]
-    a, b, c, d = _mirrored(y - 3, height), _mirrored(y - 2, height), _mirrored(y - 1, height), U(y % RING_ROWS)
+    a, b, c, d = _mirrored(y - 3, height), _mirrored(y - 2, height), _mirrored(y - 1, height), U(y % SMOOTH_ROWS)
     e, f, g, h = (
         _mirrored(y + 1, height), _mirrored(y + 2, height), _mirrored(y + 3, height), _mirrored(y + 4, height)
     )  # fmt: skip
-    first, second = U(2 * pair), U(2 * pair + 1)
-    for x in range(U(light.shape[1])):
-        p, q, r, s, t, u, v, w = (
-            light[a, x], light[b, x], light[c, x], light[d, x], light[e, x], light[f, x], light[g, x], light[h, x]
-        )  # fmt: skip
-        down[first, x + U(MARGIN)] = t0 * s + t1 * (r + t) + t2 * (q + u) + t3 * (p + v)
-        down[second, x + U(MARGIN)] = t0 * t + t1 * (s + u) + t2 * (r + v) + t3 * (q + w)
-    for row in (first, second):
-        for k in range(REACH_PX):
-            down[row, MARGIN - 1 - k] = down[row, MARGIN + k]
-            down[row, MARGIN + width + k] = down[row, MARGIN + width - 1 - k]
-
-
-@inlined
-def smooth_along(
-    down: Floats, pair: int, taps: Floats, y: int, rows: int, limit: Floats, slope: Floats, part: Floats,
-    smooth: Floats, marks: Bytes, outside: int,
-) -> None:  # fmt: skip
-    """Apply the filter along row ``y`` and, of two rows, ``y + 1``; mark what exceeds the limit and the pixel above.
-
-    Of the row above it unmarks what is lower than the pixel below: then hardly more is left than the peaks. Of the
-    seven pixels that each one takes, three are fetched and four passed on from one to the next: to fetch from across
-    cache lines and to shift registers take about as long, and the processor does both at once. From column ``outside``
-    on, counted with the margin, the row is filled up with what no pixel is lower than.
-    """
-    t0, t1, t2, t3 = taps[0], taps[1], taps[2], taps[3]
-    for which in range(U(rows)):
-        i, way = U(2 * pair) + which, part[U(y) + which]
-        row, before = (U(y) + which) % U(SMOOTH_ROWS), (U(y) + which - U(1)) % U(SMOOTH_ROWS)
-        above = before if U(y) + which > U(0) else U(OUTSIDE)
-        q, r = down[i, U(MARGIN - 2)], down[i, U(MARGIN - 1)]
-        t, u = down[i, U(MARGIN + 1)], down[i, U(MARGIN + 2)]
-        for x in range(U(limit.shape[0])):
-            p, s, v = down[i, x + U(MARGIN - 3)], down[i, x + U(MARGIN)], down[i, x + U(MARGIN + 3)]
-            value = t0 * s + t1 * (r + t) + t2 * (q + u) + t3 * (p + v)
-            smooth[row, x + U(MARGIN)] = value
-            higher = smooth[above, x + U(MARGIN)]
-            marks[row, x] = np.uint8((value > limit[x] + way * slope[x]) & (value > higher))
-            marks[before, x] &= np.uint8(higher >= value)
-            q, r, t, u = r, s, u, v
-        for k in range(U(MARGIN)):
-            smooth[row, U(outside) + k] = -np.inf
+    above, upper, lower, slack = U((y - 1) % SMOOTH_ROWS), U(y % SMOOTH_ROWS), U((y + 1) % SMOOTH_ROWS), np.float32(0)
+    if rows == 1:
+        lower, slack = U(NOWHERE), np.float32(np.inf)
+    _two_down(
+        along[a], along[b], along[c], along[d], along[e], along[f], along[g], along[h], taps, limit, slope,
+        part[U(y)], part[U(min(y + 1, height - 1))], slack, smooth[above if y > 0 else U(OUTSIDE), U(MARGIN):],
+        smooth[upper, U(MARGIN):], smooth[lower, U(MARGIN):], marks[above], marks[upper], marks[lower],
+    )  # fmt: skip
+    for row in (upper, lower):
+        for x in range(U(MARGIN + width), U(MARGIN + limit.shape[0])):
+            smooth[row, x] = -np.inf
