@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from locstream.fitting.buffers import STEP, aligned
-from locstream.fitting.compiled import Doubles, Floats, Ints, U, kernel
+from locstream.fitting.compiled import Doubles, Floats, Ints, U, apart, kernel
 from locstream.fitting.gaussian import PHOTONS, SIGMA, SIGMA_Y, TWO_WIDTHS, SpotFits, X, Y, gauss
 from locstream.fitting.normal_equations import room_for_equations
 from locstream.fitting.sensor import Sensor
@@ -205,7 +205,7 @@ def collect(
     return Group(top, left, bottom - top, right - left, runs, n)
 
 
-@kernel
+@apart
 def along_axis(centre: float, sigma: float, n: int, edges: Floats, table: Floats) -> None:
     """Integrate the Gaussian over each pixel of an axis: its value, its derivatives after centre and sigma."""
     per_sigma, first = np.float32(1 / sigma), np.float32(centre + 0.5)

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from locstream.fitting.buffers import STEP
-from locstream.fitting.compiled import Doubles, Floats, Ints, U, kernel
+from locstream.fitting.compiled import Doubles, Floats, Ints, U, apart, kernel
 from locstream.fitting.gaussian import BACKGROUND, PHOTONS, SIGMA, SIGMA_Y, TWO_WIDTHS, SpotFits, X, Y
 from locstream.fitting.groups import WIDTH_Y, Group, GroupRoom, along_axis
 from locstream.fitting.normal_equations import covariance, eliminate, sum_equations
@@ -76,12 +76,12 @@ class Fitted(NamedTuple):
     converged: bool
 
 
-@kernel
+@apart
 def _member_shape(
-    axis_x: Floats, axis_y: Floats, run: Ints, runs: int, n: int, photons: np.float32, first: int, derivative: Floats
-) -> None:
-    """Write what the mean of each pixel gains for each parameter of a member; they start at row `first`."""
-    by_x, by_y, by_photons, by_sigma = U(first + X), U(first + Y), U(first + PHOTONS), U(first + SIGMA)
+    axis_x: Floats, axis_y: Floats, run: Ints, runs: int, n: int, photons: np.float32, by_x: Floats, by_y: Floats,
+    by_photons: Floats, by_sigma: Floats,
+) -> None:  # fmt: skip
+    """Write what the mean of each pixel gains for each parameter of a member."""
     value, centre, sigma = U(0), U(1), U(2)
     for r in range(U(runs)):
         row, column, pixel, length = U(run[r, 0]), U(run[r, 1]), U(run[r, 2]), U(run[r, 3])
@@ -91,16 +91,16 @@ def _member_shape(
             i, p = column + start * U(STEP), pixel + start * U(STEP)
             for k in range(U(STEP)):
                 ex, dx, sx = axis_x[value, i + k], axis_x[centre, i + k], axis_x[sigma, i + k]
-                derivative[by_x, p + k] = n_ey * dx
-                derivative[by_y, p + k] = dy * ex
-                derivative[by_photons, p + k] = ey * ex
-                derivative[by_sigma, p + k] = n_ey * sx + sy * ex
+                by_x[p + k] = n_ey * dx
+                by_y[p + k] = dy * ex
+                by_photons[p + k] = ey * ex
+                by_sigma[p + k] = n_ey * sx + sy * ex
     for k in range(U(STEP)):  # the padding
         p = U(n) + k
-        derivative[by_x, p] = derivative[by_y, p] = derivative[by_photons, p] = derivative[by_sigma, p] = 0
+        by_x[p] = by_y[p] = by_photons[p] = by_sigma[p] = 0
 
 
-@kernel
+@apart
 def _part_widths(
     axis_x: Floats, axis_y: Floats, run: Ints, runs: int, n: int, photons: np.float32, first: int, derivative: Floats
 ) -> None:
@@ -120,13 +120,13 @@ def _part_widths(
         derivative[along_x, p] = derivative[along_y, p] = 0
 
 
-@kernel
+@apart
 def _add_light(photons: np.float32, shape: int, n: int, derivative: Floats, mean: Floats) -> None:
     for p in range(U(n)):
         mean[p] += photons * derivative[U(shape), p]
 
 
-@kernel
+@apart
 def _compare(counts: Floats, n: int, size: int, derivative: Floats, weight: Floats) -> float:
     """Turn the mean in `weight` into 1 / mean; write the residuals; return Pearson's chi-square."""
     by_background, residuals, chi2 = U(size - 1), U(size), np.float32(0)
@@ -195,7 +195,11 @@ def fit_group(
             along_axis(theta[m, X], theta[m, SIGMA], group.columns, edges, axis_x)
             along_axis(theta[m, Y], theta[m, along_y], group.rows, edges, axis_y)
             photons = np.float32(theta[m, PHOTONS])
-            _member_shape(axis_x, axis_y, run, group.runs, n, photons, each * m, derivative)
+            first = U(each * m)
+            _member_shape(
+                axis_x, axis_y, run, group.runs, n, photons, derivative[first + U(X)], derivative[first + U(Y)],
+                derivative[first + U(PHOTONS)], derivative[first + U(SIGMA)],
+            )  # fmt: skip
             if along_y == WIDTH_Y:
                 _part_widths(axis_x, axis_y, run, group.runs, n, photons, each * m, derivative)
             _add_light(photons, each * m + PHOTONS, n, derivative, weight)

@@ -12,7 +12,7 @@ import math
 import numpy as np
 
 from locstream.fitting.buffers import STEP
-from locstream.fitting.compiled import Doubles, Flags, Floats, Ints, U, kernel
+from locstream.fitting.compiled import Doubles, Flags, Floats, Ints, U, apart, kernel
 from locstream.fitting.gaussian import PHOTONS, SIGMA, X, Y
 from locstream.fitting.groups import SEARCH_PX, WIDTH_Y, Group, GroupRoom
 
@@ -24,7 +24,7 @@ IMAGE_REACH = 3.0
 """The image of a member is looked at as far as this, in parts of its width."""
 
 
-@kernel
+@apart
 def _spread_out(derivative: Floats, residuals: int, weight: Floats, run: Ints, group: Group, plane: Floats) -> None:
     """Lay weighted residuals and weights out in the rectangle of the group, with a margin of SEARCH_PX."""
     scores, weights = U(0), U(1)

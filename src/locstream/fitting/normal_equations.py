@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 
 from locstream.fitting.buffers import STEP, aligned
-from locstream.fitting.compiled import Doubles, Floats, U, kernel
+from locstream.fitting.compiled import Doubles, Floats, U, apart, kernel
 from locstream.fitting.instructions import EIGHT, eliminate_eight
 
 SUMS = 4
@@ -27,7 +27,7 @@ def room_for_equations(unknowns: int) -> Doubles:
     return made
 
 
-@kernel
+@apart
 def sum_equations(size: int, n: int, derivative: Floats, weight: Floats, weighted: Floats, equations: Doubles) -> None:
     """Sum the Fisher information, its upper triangle, and behind it the score, over the pixels.
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from locstream.fitting.compiled import Floats, Ints, U, exact, inlined
+from locstream.fitting.compiled import Floats, Ints, U, apart, exact, inlined
 from locstream.fitting.gaussian import BACKGROUND, PHOTONS, SIGMA, X, Y
 from locstream.fitting.lanes import Columns
 from locstream.fitting.matched_filter import Peaks
@@ -79,7 +79,7 @@ def _centroid(
     return np.float32(column), np.float32(row)
 
 
-@inlined
+@apart
 def _cut(
     image: Image, offset: Floats, scale: Floats, variance: Floats, top: int, left: int, columns: Columns,
     counts: Floats, known: Floats,
