@@ -92,6 +92,7 @@ class SpotFits(NamedTuple):
         comes last.
     uncertainty
         The same shape, float32: 1 sigma of each, from the Cramér–Rao bound of the model; 0 for a width that is known.
+        Under a prior photons and background are claimed for widths that vary as `scoring.WIDTHS_VARY` says.
     chi2
         Shape (n,), float32: Pearson's chi-square per degree of freedom.
     iterations

@@ -21,6 +21,7 @@ from locstream.fitting.compiled import Doubles, Floats, Ints, U, apart, kernel
 from locstream.fitting.gaussian import BACKGROUND, PHOTONS, SIGMA, SIGMA_Y, TWO_WIDTHS, SpotFits, X, Y
 from locstream.fitting.groups import WIDTH_Y, Group, GroupRoom, along_axis
 from locstream.fitting.normal_equations import covariance, eliminate, sum_equations
+from locstream.fitting.scoring import WIDTHS_VARY
 from locstream.fitting.status import FitStatus
 
 GROUP_PRIOR = 0.2
@@ -232,6 +233,23 @@ def freedom(members: int, theta: Doubles, prior: Prior, group: Group) -> int:
 
 
 @kernel
+def _claimed(which: int, members: int, size: int, theta: Doubles, prior: Prior, equations: Doubles) -> float:
+    """Return the variance of photons or of the background, without what the prior of the widths leaves unsaid.
+
+    See `scoring`; where each axis has its width the prior says no more than is so.
+    """
+    variance: float = covariance(equations, size, which, which)
+    each, unsaid = theta.shape[1], 1 - (WIDTHS_VARY / prior.spread) ** 2
+    if each > WIDTH_Y or unsaid <= 0:
+        return variance
+    for m in range(members):
+        width = each * m + SIGMA
+        both = covariance(equations, size, min(which, width), max(which, width))
+        variance -= unsaid * (both / (prior.spread * prior.sigma)) ** 2
+    return variance
+
+
+@kernel
 def _write_width_along_y(m: int, k: int, size: int, theta: Doubles, room: GroupRoom, fits: SpotFits) -> None:
     """Write the width along y of a member, its bound, and how far its error and that of the width along x correlate."""
     along_x, along_y = theta.shape[1] * k + SIGMA, theta.shape[1] * k + WIDTH_Y
@@ -255,21 +273,23 @@ def write_members(
     equations, each = room.equations, theta.shape[1]
     size, along_y = each * members + 1, each - 1
     width_known = prior.spread <= KNOWN_WIDTH
+    of_background = math.sqrt(_claimed(size - 1, members, size, theta, prior, equations))
     for k in range(members):
         m = member[k]
         estimate[m, X], estimate[m, Y] = theta[k, X] + group.left, theta[k, Y] + group.top
         estimate[m, PHOTONS], estimate[m, BACKGROUND] = theta[k, PHOTONS], fitted.background
         estimate[m, SIGMA] = prior.sigma if width_known else theta[k, SIGMA]
-        for parameter in range(4):
-            if all_bounds or parameter == PHOTONS:
+        photons = each * k + PHOTONS
+        uncertainty[m, PHOTONS] = math.sqrt(_claimed(photons, members, size, theta, prior, equations))
+        if all_bounds:
+            for parameter in (X, Y, SIGMA):
                 which = each * k + parameter
                 uncertainty[m, parameter] = math.sqrt(covariance(equations, size, which, which))
+            uncertainty[m, BACKGROUND] = of_background
         if width_known:
             uncertainty[m, SIGMA] = 0
         if along_y == WIDTH_Y:
             _write_width_along_y(m, k, size, theta, room, fits)
-        if all_bounds:
-            uncertainty[m, BACKGROUND] = math.sqrt(covariance(equations, size, size - 1, size - 1))
         chi2[m] = fitted.chi2 / freedom(members, theta, prior, group)
         iterations[m] = fitted.taken
         at_bound = (

@@ -11,11 +11,11 @@ from locstream.localizations import Localizations
 
 MAX_UNCERTAINTY_PX = 1.0
 """A position whose bound is larger says no more than the peak it came from."""
-SECOND_ORDER = 2.7
+SECOND_ORDER = 3.2
 """How much the variance of a position exceeds its Cramér-Rao bound, in parts of it, over the squared relative
 uncertainty of the photons. The bound is the first term of an expansion in 1 / SNR²; for the dimmest the next one counts
 too. Measured on simulated molecules (benchmarks/uncertainties.py): the same number serves one width, two widths and a
-known width, every background and every brightness at which molecules are found.
+known width, every background and every brightness at which most molecules are found.
 """
 
 _CONVERGED = int(FitStatus.CONVERGED)
@@ -25,7 +25,7 @@ _CONVERGED = int(FitStatus.CONVERGED)
 def beyond_the_bound(photons: float, photons_uncertainty: float) -> float:
     """Return by what the bound of a position is to be multiplied for its standard deviation, see `SECOND_ORDER`.
 
-    It is 1 for bright molecules and 1.11 where the photons are known to 30 %.
+    It is 1 for bright molecules and 1.13 where the photons are known to 30 %.
     """
     return math.sqrt(1 + SECOND_ORDER * (photons_uncertainty / photons) ** 2)
 
