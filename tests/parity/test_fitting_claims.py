@@ -84,6 +84,7 @@ def test_what_is_claimed_is_never_below_the_bound_and_that_bound_where_photons_a
     assert beyond_the_bound(1000.0, 0.0) == 1
     assert beyond_the_bound(10_000.0, 150.0) < 1.001
     assert beyond_the_bound(100.0, 30.0) == pytest.approx(np.sqrt(1 + SECOND_ORDER * 0.09))
+    assert beyond_the_bound(100.0, 300.0) == beyond_the_bound(100.0, 100.0)
 
 
 def test_a_bright_fit_is_written_with_its_bound() -> None:

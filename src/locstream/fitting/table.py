@@ -25,9 +25,10 @@ _CONVERGED = int(FitStatus.CONVERGED)
 def beyond_the_bound(photons: float, photons_uncertainty: float) -> float:
     """Return by what the bound of a position is to be multiplied for its standard deviation, see `SECOND_ORDER`.
 
-    It is 1 for bright molecules and 1.13 where the photons are known to 30 %.
+    It is 1 for bright molecules and 1.13 where the photons are known to 30 %. Where they are not known at all the
+    expansion says nothing more.
     """
-    return math.sqrt(1 + SECOND_ORDER * (photons_uncertainty / photons) ** 2)
+    return math.sqrt(1 + SECOND_ORDER * min(photons_uncertainty / photons, 1.0) ** 2)
 
 
 @exact
