@@ -62,8 +62,7 @@ def killed(tmp_path: Path, locstream: Callable[..., object], wait_until: Callabl
     (folder,) = out.iterdir()
     files = RunFiles(folder, folder.name)
     wait_until(lambda: committed(files) > 30, what="the first frames")
-    children = psutil.Process(run.process.pid).children(recursive=True)
-    workers = [child for child in children if "locstreamd.fit.worker" in child.cmdline()]
+    workers = [c for c in psutil.Process(run.process.pid).children() if "locstreamd.fit.worker" in c.cmdline()]
     for worker in workers:
         worker.send_signal(signal.SIGSTOP)
     fitted = committed(files)
@@ -72,7 +71,6 @@ def killed(tmp_path: Path, locstream: Callable[..., object], wait_until: Callabl
     for worker in workers:
         worker.kill()
     run.finish()
-    psutil.wait_procs(children, timeout=60)  # whoever still held a file would be left alone
     return files
 
 

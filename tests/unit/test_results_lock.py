@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,15 @@ def test_it_can_be_taken_again_after_release(live: Path) -> None:
     lock.release()
     with WriterLock(live):
         assert lock_path(live).read_text() == f"{os.getpid()}\n"
+
+
+def test_whoever_looks_for_a_moment_is_waited_for(live: Path) -> None:
+    looks = WriterLock(live)
+    moment = threading.Timer(0.1, looks.release)
+    moment.start()
+    with WriterLock(live):
+        assert lock_path(live).read_text() == f"{os.getpid()}\n"
+    moment.join()
 
 
 def test_two_names_are_two_locks(live: Path) -> None:

@@ -31,7 +31,7 @@ def recover_folder(folder: Path, progress: Callable[[str], object] | None = None
     if not folder.is_dir():
         raise LocstreamError(f"{folder} is not a folder", todo="give the folder that holds the run's files")
     runs = unfinished_runs(folder)
-    problems, alone = 0, True
+    problems = 0
     for files in runs:
         bar = _Percent(files.name, progress)
         try:
@@ -41,14 +41,12 @@ def recover_folder(folder: Path, progress: Callable[[str], object] | None = None
             bar.end()
             print(summary_text(recovered.summary) if recovered.summary else f"{recovered.name}: {recovered.said}")
         except FileInUseError as error:
-            alone = False
             print(f"{files.name}: left alone; {error.what}")
         except LocstreamError as error:
             problems += 1
             bar.end()
             print(f"{files.name}: {error}", file=sys.stderr)
-    if alone:  # to see whether a lock is left over is to hold it, and somebody may be about to take it
-        clean_folder(folder)
+    clean_folder(folder)
     if not runs:
         print(f"nothing to recover in {folder}")
     return 1 if problems else 0

@@ -7,7 +7,6 @@ and people read without locstream. It has the SHA-256 of every file, and so `loc
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -16,7 +15,7 @@ from urllib.parse import quote, unquote
 from locstream.bundle.files import CRATE, RunFiles
 from locstream.bundle.whole_file import whole_file
 from locstream.errors import LocstreamError
-from locstream.results.lock import FileInUseError, FileLock
+from locstream.results.lock import FileLock
 
 Entity = dict[str, Any]
 
@@ -131,14 +130,7 @@ def _is_inside(name: str) -> bool:
 
 def _lock(files: RunFiles) -> FileLock:
     """Hold the description; another run of the folder that ends just now needs it for milliseconds."""
-    deadline = time.monotonic() + PATIENCE_S
-    while True:
-        try:
-            return FileLock(files.folder / _LOCK, files.crate)
-        except FileInUseError:
-            if time.monotonic() > deadline:
-                raise
-        time.sleep(0.05)
+    return FileLock(files.folder / _LOCK, files.crate, PATIENCE_S)
 
 
 def _others(files: RunFiles) -> dict[str, Entity]:

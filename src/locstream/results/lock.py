@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,9 @@ from typing import Self
 
 from locstream.errors import ResultsError
 from locstream.results.layout import lock_path
+
+A_LOOK_S = 0.5
+"""Whether a lock is left over is seen by taking it. So somebody may hold it for a moment who writes nothing."""
 
 
 class FileInUseError(ResultsError):
@@ -29,26 +33,28 @@ class FileLock:
         The file of the lock; it is made where it is missing, and removed when the lock is released.
     guarded
         What the lock stands for; named where somebody else holds it.
+    patience_s
+        How long to wait for whoever holds it.
 
     Raises
     ------
     FileInUseError
-        Somebody holds it.
+        Somebody holds it, and goes on to.
     ResultsError
         The folder cannot be written.
     """
 
-    def __init__(self, path: Path, guarded: Path) -> None:
+    def __init__(self, path: Path, guarded: Path, patience_s: float = A_LOOK_S) -> None:
         self._path = path
         try:
-            self._fd = self._take(guarded)
+            self._fd = self._take(guarded, time.monotonic() + patience_s)
         except OSError as error:
             raise ResultsError(
                 f"{self._path} cannot be locked: {error.strerror}",
                 todo="check that the folder exists, is yours to write, and lies on a local disk",
             ) from error
 
-    def _take(self, guarded: Path) -> int:
+    def _take(self, guarded: Path, deadline: float) -> int:
         while True:
             fd = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
             try:
@@ -60,6 +66,9 @@ class FileLock:
             except BlockingIOError as error:
                 holder = os.pread(fd, 32, 0).decode("ascii", "replace").strip()
                 os.close(fd)
+                if time.monotonic() < deadline:
+                    time.sleep(0.05)
+                    continue
                 raise FileInUseError(
                     f"{guarded} is being written by process {holder or 'unknown'}",
                     safe="what it has written",
