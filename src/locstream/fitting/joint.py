@@ -21,7 +21,7 @@ from locstream.fitting.compiled import Doubles, Floats, Ints, U, apart, kernel
 from locstream.fitting.gaussian import BACKGROUND, PHOTONS, SIGMA, SIGMA_Y, TWO_WIDTHS, SpotFits, X, Y
 from locstream.fitting.groups import WIDTH_Y, Group, GroupRoom, along_axis
 from locstream.fitting.normal_equations import covariance, eliminate, sum_equations
-from locstream.fitting.scoring import WIDTHS_VARY
+from locstream.fitting.scoring import unsaid
 from locstream.fitting.status import FitStatus
 
 GROUP_PRIOR = 0.2
@@ -239,13 +239,13 @@ def _claimed(which: int, members: int, size: int, theta: Doubles, prior: Prior, 
     See `scoring`; where each axis has its width the prior says no more than is so.
     """
     variance: float = covariance(equations, size, which, which)
-    each, unsaid = theta.shape[1], 1 - (WIDTHS_VARY / prior.spread) ** 2
-    if each > WIDTH_Y or unsaid <= 0:
+    each, precision = theta.shape[1], 1 / (prior.spread * prior.sigma) ** 2
+    excess = float(unsaid(np.float32(precision), np.float32(prior.sigma)))
+    if each > WIDTH_Y or excess == 0:
         return variance
     for m in range(members):
         width = each * m + SIGMA
-        both = covariance(equations, size, min(which, width), max(which, width))
-        variance -= unsaid * (both / (prior.spread * prior.sigma)) ** 2
+        variance -= excess * covariance(equations, size, min(which, width), max(which, width)) ** 2
     return variance
 
 
@@ -273,7 +273,7 @@ def write_members(
     equations, each = room.equations, theta.shape[1]
     size, along_y = each * members + 1, each - 1
     width_known = prior.spread <= KNOWN_WIDTH
-    of_background = math.sqrt(_claimed(size - 1, members, size, theta, prior, equations))
+    of_background = math.sqrt(_claimed(size - 1, members, size, theta, prior, equations)) if all_bounds else 0.0
     for k in range(members):
         m = member[k]
         estimate[m, X], estimate[m, Y] = theta[k, X] + group.left, theta[k, Y] + group.top

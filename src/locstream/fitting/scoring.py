@@ -44,7 +44,7 @@ MAX_MOVE_PX = np.float32(2.5)
 MIN_SIGMA_PX = np.float32(0.4)
 MIN_PHOTONS = np.float32(1)
 MIN_BACKGROUND = np.float32(0.01)
-WIDTHS_VARY = 0.15
+WIDTHS_VARY = np.float32(0.15)
 """Standard deviation of the widths that molecules near the focus have, in parts of the width in focus. The prior for a
 width is wider, so that it holds back none that is out of focus; what is claimed of photons and background is not."""
 
@@ -126,22 +126,22 @@ def _decompose(a: Values) -> tuple[Values, Values]:
 
 
 @inlined
-def _unsaid(w: Floats, lane: int) -> np.float32:
-    """Return the part of the prior's precision that only holds the fit, see `WIDTHS_VARY`."""
-    precision, vary = w[PRECISION * LANES + lane], np.float32(WIDTHS_VARY) * w[FOCUS * LANES + lane]
-    unsaid: np.float32 = precision * max(np.float32(1) - precision * vary * vary, np.float32(0))
-    return unsaid
+def unsaid(precision: np.float32, focus: np.float32) -> np.float32:
+    """Return the part of a prior's precision that only holds the fit, see `WIDTHS_VARY`."""
+    vary = WIDTHS_VARY * focus
+    return precision * max(np.float32(1) - precision * vary * vary, np.float32(0))
 
 
 @inlined
 def _bound(
-    w: Floats, lane: int, unknowns: Unknowns, lower: Values, q: Values, per_n2: np.float32, unsaid: np.float32
+    w: Floats, lane: int, unknowns: Unknowns, lower: Values, q: Values, per_n2: np.float32, excess: np.float32
 ) -> None:
     """Leave the variances of all parameters: the diagonal of the inverse Mᵀ D⁻¹ M, with M the inverse of L.
 
     With C this covariance, p the precision of a prior for the width and v the variance that widths have, a fit that is
     held by the prior errs by C - p (1 - p v) c cᵀ, where c is the column of the width: noise alone scatters it by less
-    than C, and a width that is not the prior's draws the others along. Photons and background are claimed so.
+    than C, and a width that is not the prior's draws the others along. Photons and background are claimed so; `excess`
+    is p (1 - p v).
     """
     l10, l20, l21, l30, l31, l32, l40, l41, l42, l43, l50, l51, l52, l53, l54 = lower
     q0, q1, q2, q3, q4, q5 = q
@@ -161,7 +161,7 @@ def _bound(
     n, b = q2 + m32 * m32 * q3 + m42 * m42 * q4 + m52 * m52 * q5, q5
     if len(unknowns) == ONE_WIDTH:
         of_n, of_b = m32 * q3 + m52 * m53 * q5, m53 * q5
-        n, b = n - unsaid * of_n * of_n, b - unsaid * of_b * of_b
+        n, b = n - excess * of_n * of_n, b - excess * of_b * of_b
     w[(VARIANCE + PHOTONS) * LANES + lane] = n
     w[(VARIANCE + SIGMA) * LANES + lane] = s * per_n2
     w[(VARIANCE + SIGMA_Y) * LANES + lane] = t * per_n2
@@ -217,7 +217,8 @@ def step(w: Floats, unknowns: Unknowns, max_sigma: np.float32) -> None:
         per_n, precision = one / n, w[PRECISION * LANES + lane]  # the unknowns are N·x, N·y, N·σ
         of_prior = precision * (w[FOCUS * LANES + lane] - s) * per_n
         lower, q = _decompose(_information(w, lane, unknowns, precision * per_n * per_n))
-        _bound(w, lane, unknowns, lower, q, per_n * per_n, _unsaid(w, lane) * per_n * per_n)
+        excess = unsaid(precision, w[FOCUS * LANES + lane]) * per_n * per_n
+        _bound(w, lane, unknowns, lower, q, per_n * per_n, excess)
         l10, l20, l21, l30, l31, l32, l40, l41, l42, l43, l50, l51, l52, l53, l54 = lower
         q0, q1, q2, q3, q4, q5 = q
         y0, y1, y2, y3, y4, y5 = _forward(lower, _score(w, lane, unknowns, of_prior), w[SHARE * LANES + lane])
