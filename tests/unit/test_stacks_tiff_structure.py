@@ -12,7 +12,7 @@ import tifffile
 
 from locstream.stacks import tiff_structure as tags
 from locstream.stacks.frames_in_file import ReadOnlyFile
-from locstream.stacks.tiff_structure import Ifd, NoFrameError, TiffStructure, TornChain, is_tiff
+from locstream.stacks.tiff_structure import Ifd, NoFrameError, TiffStructure, TornChainError, is_tiff
 
 
 @pytest.fixture(params=[{"byteorder": b, "bigtiff": big} for b in "<>" for big in (False, True)], ids=str)
@@ -42,7 +42,7 @@ def walk(tiff: TiffStructure) -> tuple[list[Ifd], str]:
         for ifd in tiff.chain():
             found.append(ifd)
             assert len(found) < 100, "the chain does not end"
-    except TornChain as e:
+    except TornChainError as e:
         return found, str(e)
     return found, ""
 
@@ -116,7 +116,7 @@ def test_values_that_lie_beyond_the_end_are_torn_not_invented(path: Path) -> Non
         patch(path, tiff.entry_at(ifd, code) + 4 + size, (path.stat().st_size - 2).to_bytes(size, order))
     tiff = structure(path)
     ifd = next(tiff.chain())
-    with pytest.raises(TornChain):
+    with pytest.raises(TornChainError):
         tiff.segments(ifd)
     assert tiff.text(ifd, tags.IMAGE_DESCRIPTION) == ""
 

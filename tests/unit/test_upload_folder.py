@@ -15,7 +15,7 @@ from locstream.bundle.recovery import recover_run
 from locstream.bundle.verify import verify_folder
 from locstream.errors import LocstreamError
 from locstream.upload import folder_filer
-from locstream.upload.filer import Stopped, UnreachableError
+from locstream.upload.filer import CancelledError, UnreachableError
 from locstream.upload.folder_filer import FolderFiler
 
 
@@ -128,9 +128,9 @@ def test_an_upload_that_is_stopped_goes_on(lab: Path, bundle: Bundle) -> None:
         nonlocal left
         left -= 1
         if not left:
-            raise Stopped
+            raise CancelledError
 
-    with pytest.raises(Stopped):
+    with pytest.raises(CancelledError):
         FolderFiler(lab).file(bundle, stop)
     target = lab / f"run-{bundle.uuid}"
     assert not (target / CRATE).exists()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from locstream.errors import StackError
 from locstream.stacks.frames_in_file import ReadOnlyFile
-from locstream.stacks.tiff_structure import IMAGE_DESCRIPTION, TiffStructure, TornChain
+from locstream.stacks.tiff_structure import IMAGE_DESCRIPTION, TiffStructure, TornChainError
 
 _PIXELS = re.compile(r"<(?:\w+:)?Pixels\b[^>]*>")
 
@@ -44,7 +44,7 @@ def _check(path: Path, tiff: TiffStructure) -> int:
             if not segments or any(offset + length > size for offset, length in segments):
                 raise _refused(path, f"page {pages:,} is not in it as a whole")
             pages += 1
-    except TornChain as torn:
+    except TornChainError as torn:
         raise _refused(path, f"{torn}, behind page {pages:,}") from torn
     if announced is None:
         raise _refused(path, "its first page has no OME-XML")

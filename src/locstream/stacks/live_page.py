@@ -20,7 +20,7 @@ from typing import NamedTuple
 from locstream import __version__
 from locstream.errors import StackError
 from locstream.stacks import tiff_structure as tags
-from locstream.stacks.tiff_structure import ASCII, LONG, LONG8, RATIONAL, SHORT, Ifd, TiffStructure, TornChain
+from locstream.stacks.tiff_structure import ASCII, LONG, LONG8, RATIONAL, SHORT, Ifd, TiffStructure, TornChainError
 
 FRAME_NUMBER = 65_110
 """Private tag: the number of the frame, from 0; a number that no page has was dropped by the camera."""
@@ -94,7 +94,7 @@ def complete_pages(tiff: TiffStructure, begin: int = 0) -> Iterator[CompletePage
         The file was not recorded by locstream.
     """
     size = tiff.file.size()
-    with contextlib.suppress(TornChain):
+    with contextlib.suppress(TornChainError):
         for count, ifd in enumerate(tiff.chain(begin)):
             parts = [(ifd.next_at, LINK.size), *tiff.segments(ifd), *(tiff.data_at(tag) for tag in ifd.tags.values())]
             end = max(start + length for start, length in parts if start)

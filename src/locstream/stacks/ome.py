@@ -15,7 +15,7 @@ from locstream.stacks.live_repair import repair_live_stack
 from locstream.stacks.ome_xml import StackMetadata, ome_xml
 from locstream.stacks.source import SourceInfo
 from locstream.stacks.tiff import first_page
-from locstream.stacks.tiff_structure import TiffStructure, TornChain
+from locstream.stacks.tiff_structure import TiffStructure, TornChainError
 
 __all__ = ["StackMetadata", "finalize_ome_tiff"]
 
@@ -85,7 +85,7 @@ def _replace_description(path: Path, description: bytes) -> None:
             check_ours(tiff, first)
             entry_at = tiff.entry_at(first, tags.IMAGE_DESCRIPTION)
             text_at = aligned(file.size())
-        except (StopIteration, TornChain) as e:
+        except (StopIteration, TornChainError) as e:
             raise StackError(f"{path} holds no frame") from e
         finally:
             file.close()

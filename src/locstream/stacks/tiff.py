@@ -23,7 +23,7 @@ from locstream.stacks.frames_in_file import PIXEL_TYPES, FramesInFile, JoinedSta
 from locstream.stacks.source import Image, SourceInfo, Stack
 from locstream.stacks.tiff_description import describe_tiff
 from locstream.stacks.tiff_pages import Pages, find_frames
-from locstream.stacks.tiff_structure import Ifd, NoFrameError, PageFormat, TiffStructure, TornChain
+from locstream.stacks.tiff_structure import Ifd, NoFrameError, PageFormat, TiffStructure, TornChainError
 
 _WHITE_IS_ZERO = 0
 _COLOUR = {2, 5, 6, 8, 32803}  # RGB, CMYK, YCbCr, CIELab, colour filter array
@@ -97,7 +97,7 @@ def first_page(tiff: TiffStructure) -> tuple[Ifd, PageFormat]:
         page = tiff.page_format(first)
         photometric = tiff.scalar(first, tags.PHOTOMETRIC, 1)
         depth = tiff.scalar(first, _IMAGE_DEPTH, 1)
-    except TornChain as e:
+    except TornChainError as e:
         raise NoFrameError(f"{name} holds no complete frame: {e}") from e
     if page.samples != 1 or photometric in _COLOUR:
         raise StackError(

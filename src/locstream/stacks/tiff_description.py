@@ -9,7 +9,7 @@ from locstream.stacks.description import Description
 from locstream.stacks.imagej import describe_imagej, is_imagej
 from locstream.stacks.micromanager import describe_micromanager, json_object
 from locstream.stacks.ome_description import describe_ome, is_ome
-from locstream.stacks.tiff_structure import Ifd, TiffStructure, TornChain
+from locstream.stacks.tiff_structure import Ifd, TiffStructure, TornChainError
 
 _MM_FRAME = 51123  # JSON of the frame
 _MM_SUMMARY_AT, _MM_SUMMARY_MARK = 32, 2355492
@@ -65,7 +65,7 @@ def _pixels_per_unit(tiff: TiffStructure, first: Ifd) -> float | None:
     tag = first.tags.get(tags.X_RESOLUTION)
     try:
         numerator, denominator = tiff.values(tag)[:2] if tag is not None else (0, 1)
-    except (TornChain, ValueError):
+    except (TornChainError, ValueError):
         return None
     return numerator / denominator if denominator else None
 

@@ -11,7 +11,7 @@ from locstream.errors import StackError
 from locstream.stacks import tiff_structure as tags
 from locstream.stacks.frames_in_file import frames_that_fit
 from locstream.stacks.tiff_description import pixels_without_pages
-from locstream.stacks.tiff_structure import Ifd, PageFormat, TiffStructure, TornChain
+from locstream.stacks.tiff_structure import Ifd, PageFormat, TiffStructure, TornChainError
 
 UNCOMPRESSED = 1
 _GAP = 16  # bytes that alignment may leave between the pixels and the pages behind them
@@ -78,7 +78,7 @@ def _follow_chain(tiff: TiffStructure, page: PageFormat) -> Pages:
                 break
             plain = plain and _is_plain(ifd, segments, page)
             offsets.append(segments[0][0])
-    except TornChain as e:
+    except TornChainError as e:
         torn = str(e)
     return Pages(offsets, plain, torn)
 
@@ -127,5 +127,5 @@ def _first_pixel(tiff: TiffStructure, first: Ifd) -> int | None:
     tag = first.tags.get(tags.STRIP_OFFSETS)
     try:
         return tiff.values(tag)[0] if tag is not None and tag.length else None
-    except TornChain:
+    except TornChainError:
         return None

@@ -1,7 +1,7 @@
 """The skeleton of a TIFF file: header, chain of image file directories (IFDs), tags.
 
 Only what stacks of frames need, and nothing is trusted: an offset that leads out of the file ends
-the chain with `TornChain` instead of an invented page. Classic TIFF and BigTIFF, both byte orders
+the chain with `TornChainError` instead of an invented page. Classic TIFF and BigTIFF, both byte orders
 (TIFF 6.0, Adobe 1992; the BigTIFF proposal, 2007).
 """
 
@@ -46,7 +46,7 @@ _FIRST_GUESS = 512  # bytes; holds the directory of an ordinary page, so that on
 _MOST_TAGS = 4096
 
 
-class TornChain(Exception):  # noqa: N818  not an error of the user: it says where the readable part ends
+class TornChainError(Exception):
     """The chain of pages leads to a place that holds no page."""
 
 
@@ -138,7 +138,7 @@ class TiffStructure:
 
         Raises
         ------
-        TornChain
+        TornChainError
             After the last directory that can be read, where the chain leads out of the file, to
             something that is no directory, or back to where it has been.
         """
@@ -146,25 +146,25 @@ class TiffStructure:
         offset = begin or self.first_ifd()
         while offset:
             if offset in seen:
-                raise TornChain(f"the chain of pages comes back to byte {offset:,}")
+                raise TornChainError(f"the chain of pages comes back to byte {offset:,}")
             seen.add(offset)
             ifd = self.read_ifd(offset)
             yield ifd
             offset = ifd.next_ifd
 
     def read_ifd(self, offset: int) -> Ifd:
-        """Return the directory at byte `offset`. Raises `TornChain` where there is none."""
+        """Return the directory at byte `offset`. Raises `TornChainError` where there is none."""
         data = self.file.read(offset, _FIRST_GUESS)
         if len(data) < self._count_size:
-            raise TornChain(f"the file ends before byte {offset:,}")
+            raise TornChainError(f"the file ends before byte {offset:,}")
         (count,) = struct.unpack_from(self._count_format, data)
         if not 0 < count <= _MOST_TAGS:
-            raise TornChain(f"there is no page at byte {offset:,}")
+            raise TornChainError(f"there is no page at byte {offset:,}")
         entries_end = self._count_size + count * self._entry_size
         if len(data) < entries_end + self._offset_size:
             data = self.file.read(offset, entries_end + self._offset_size)
             if len(data) < entries_end + self._offset_size:
-                raise TornChain(f"the file ends within the page at byte {offset:,}")
+                raise TornChainError(f"the file ends within the page at byte {offset:,}")
         tags: dict[int, Tag] = {}
         entries = struct.iter_unpack(self._entry_format, data[self._count_size : entries_end])
         for code, dtype, value_count, inline in entries:
@@ -183,7 +183,7 @@ class TiffStructure:
         return (0 if length <= self._offset_size else self._unpack_offset(tag.inline)), length
 
     def values(self, tag: Tag) -> tuple[int, ...]:
-        """Return the integers of a tag, two for each RATIONAL. Raises `TornChain` where they are not in the file."""
+        """Return the integers of a tag, two for each RATIONAL. Raises `TornChainError` where the file lacks them."""
         if tag.length == 1 and tag.dtype == SHORT:  # nearly every tag of a page: spare them the detour over numpy
             return struct.unpack_from(self.byteorder + "H", tag.inline)
         if tag.length == 1 and tag.dtype == LONG:
@@ -194,12 +194,12 @@ class TiffStructure:
         return tuple(np.frombuffer(self.value_bytes(tag), kind).tolist())
 
     def value_bytes(self, tag: Tag) -> bytes:
-        """Return the value of a tag as it lies in the file. Raises `TornChain` where the file ends before."""
+        """Return the value of a tag as it lies in the file. Raises `TornChainError` where the file ends before."""
         start, length = self.data_at(tag)
         if not start:
             return tag.inline[:length]
         if start + length > self.file.size():
-            raise TornChain(f"the file ends within a value at byte {start:,}")
+            raise TornChainError(f"the file ends within a value at byte {start:,}")
         return self.file.read(start, length)
 
     def scalar(self, ifd: Ifd, code: int, default: int) -> int:
@@ -214,7 +214,7 @@ class TiffStructure:
             return ""
         try:
             return self.value_bytes(tag).partition(b"\0")[0].decode("utf-8", "replace").strip()
-        except TornChain:
+        except TornChainError:
             return ""
 
     def page_format(self, ifd: Ifd) -> PageFormat:

@@ -18,7 +18,7 @@ class UnreachableError(LocstreamError):
     """The other side does not answer, or stopped answering: trying again later may help."""
 
 
-class Stopped(Exception):  # noqa: N818  not an error: somebody asked for it
+class CancelledError(Exception):
     """Raised by a `Progress` to stop an upload; the filer leaves things so that the next try goes on."""
 
 

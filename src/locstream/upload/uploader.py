@@ -9,7 +9,7 @@ from pathlib import Path
 
 from locstream.bundle.bundle import Bundle, open_bundles
 from locstream.errors import LocstreamError
-from locstream.upload.filer import Filer, Stopped, UnreachableError
+from locstream.upload.filer import CancelledError, Filer, UnreachableError
 from locstream.upload.queue import Queue
 from locstream.upload.ticket import Ticket
 
@@ -66,7 +66,7 @@ class Uploader:
             try:
                 self._wait_while_busy()
                 self._hand_on(ticket)
-            except Stopped:
+            except CancelledError:
                 self._queue.change(ticket.uuid, lambda found: found.interrupted(self._clock()))
                 continue
             tried += 1
@@ -96,12 +96,12 @@ class Uploader:
     def _between_blocks(self, ticket: Ticket, what: str, done: int, total: int) -> None:
         self._wait_while_busy()
         if not self._queue.has(ticket.uuid):
-            raise Stopped
+            raise CancelledError
         self._show(ticket.name, what, done, total)
 
     def _wait_while_busy(self) -> None:
         if self._stopping:
-            raise Stopped
+            raise CancelledError
         if self._clock() - self._asked_s < BUSY_EVERY_S:
             return
         told = False
@@ -111,7 +111,7 @@ class Uploader:
                 told = True
             self._sleep(BUSY_EVERY_S)
             if self._stopping:
-                raise Stopped
+                raise CancelledError
         self._asked_s = self._clock()
 
 

@@ -152,7 +152,7 @@ def _run(self: Any, service: str, operation: str, method: Callable[..., Any] | N
             value = method(self, call, *given)
     except Ice.Exception:
         raise
-    except Exception as error:
+    except Exception as error:  # OMERO's server wraps whatever a service throws so, and its log has the rest
         traceback.print_exc(file=sys.stderr)
         raise omero.InternalException(message=f" Wrapped Exception: ({type(error).__name__}):\n{error}") from error
     if fault is not None:

@@ -46,7 +46,7 @@ class ImportRequest:
             made.finish(self._steps(made))
         except Ice.Exception as failure:
             made.finish(self._failed("import-request-failure", str(failure)))
-        except Exception as failure:  # noqa: BLE001 - `ManagedImportRequestI.step` answers any Throwable so
+        except Exception as failure:  # noqa: BLE001 - OMERO answers whatever an import throws so (ManagedImportRequestI.step)
             traceback.print_exc()
             made.finish(self._failed("import-request-failure", repr(failure)))
 
