@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 
 from locstream.fitting.background import (
+    FOUR,
+    FOURS,
+    MARGIN,
     RING_ROWS,
     TILE_PX,
     background_at,
@@ -15,7 +18,7 @@ from locstream.fitting.background import (
     ways_between_tiles,
 )
 from locstream.fitting.buffers import CACHE_LINE, aligned
-from locstream.fitting.smoothing import MARGIN, REACH_PX, SMOOTH_ROWS
+from locstream.fitting.smoothing import REACH_PX, SMOOTH_ROWS
 
 LENGTHS = [1, 5, 15, 16, 31, 32, 33, 47, 48, 63, 64, 100, 331, 512, 2048]
 
@@ -49,8 +52,15 @@ def test_the_ring_holds_all_rows_that_are_needed_together(length: int) -> None:
     """From those above the first row of a way that the filter reaches, to the tiles that are converted meanwhile."""
     edges, (starts, _) = tile_edges(length), ways_between_tiles(length)
     for way in range(len(starts) - 1):
-        first = max(starts[way] - REACH_PX, 0)
-        assert edges[min(way + 3, len(edges) - 1)] - first <= RING_ROWS
+        first, end = max(starts[way] - REACH_PX, 0), edges[min(way + 3, len(edges) - 1)]
+        assert -(-end // FOUR) * FOUR - first <= RING_ROWS  # four at a time
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+def test_the_ring_of_means_holds_those_of_a_tile_and_two_vectors_take_them(length: int) -> None:
+    of_a_tile = np.diff(tile_edges(length) // FOUR)
+    assert of_a_tile.max() <= min(FOURS, 2 * FOUR)
+    assert of_a_tile.min() >= min(length // FOUR, TILE_PX // FOUR - 1)
 
 
 @pytest.mark.parametrize("length", LENGTHS)

@@ -61,7 +61,8 @@ def test_what_would_not_be_found_alone_is_not_found_in_a_crowd() -> None:
     """Five standard deviations of the matched filter are 168 photons here; molecules have 200 at least."""
     rows, _ = found(50.0, model="fixed")
     alone = 2 * np.sqrt(np.pi) * 1.3 * np.sqrt(50 + 1.6**2)
-    assert rows["photons"].min() > 0.9 * 5 * alone, "the background of each place is its own"
+    # Without that rule they are seven. One in fifty thousand is a peak that its fit, not the crowd's, makes fainter.
+    assert np.sum(rows["photons"] < 5 * alone) <= 1, "the background of each place is its own"
     assert np.mean(rows["photons"] < 1.5 * 5 * alone) > 0.02, "many that could just be found are"
 
 

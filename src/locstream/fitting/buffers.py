@@ -13,6 +13,9 @@ CACHE_LINE = 64
 STEP = 16
 """Lists that kernels run along are padded to a multiple of this: loops of known length become vector instructions."""
 
+BLOCK = 64
+"""Pixels of a row that are passed over together where none of them stands out."""
+
 
 def aligned(shape: tuple[int, ...], dtype: npt.DTypeLike = np.float32) -> npt.NDArray[Any]:
     """Return zeros whose first element lies at the start of a cache line."""

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, cast
 
+import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
+SIXTEEN = 16
+"""The float32 numbers of a register of AVX-512; they fill two of AVX2."""
 EIGHT = 8
 """The float64 numbers of a register of AVX-512; they fill two of AVX2."""
 
 _pointer_to: Any = cgutils.get_item_pointer
 _function: Any = cgutils.get_or_insert_function
+_tuple: Any = types.UniTuple
 
 
 def _place(context: Any, builder: Any, kinds: Any, array: Any, row: Any, column: Any) -> Any:
@@ -21,6 +25,13 @@ def _place(context: Any, builder: Any, kinds: Any, array: Any, row: Any, column:
     made = context.make_array(kinds[0])(context, builder, array)
     place = [context.cast(builder, i, t, types.intp) for i, t in zip((row, column), kinds[1:], strict=True)]
     return _pointer_to(context, builder, kinds[0], made, place, wraparound=False)
+
+
+def _everywhere(builder: Any, value: Any, vector: Any) -> Any:
+    """Return a vector all of whose numbers are this one."""
+    one = builder.insert_element(ir.Constant(vector, ir.Undefined), value, ir.Constant(ir.IntType(32), 0))
+    picks = ir.Constant(ir.VectorType(ir.IntType(32), vector.count), [0] * vector.count)
+    return builder.shuffle_vector(one, one, picks)
 
 
 @intrinsic
@@ -49,28 +60,57 @@ def _eliminate_eight(_: Any, array: Any, row: Any, column: Any, part: Any, pivot
         matrix, to, first, factor, of = arguments
         of_matrix, of_to, of_first, _, of_pivot = signature.args
         word, numbers = ir.IntType(64), ir.VectorType(ir.DoubleType(), EIGHT)
-        counts, picks = ir.VectorType(word, EIGHT), ir.VectorType(ir.IntType(32), EIGHT)
-
-        def everywhere(value: Any, vector: Any) -> Any:
-            one = builder.insert_element(ir.Constant(vector, ir.Undefined), value, ir.Constant(ir.IntType(32), 0))
-            return builder.shuffle_vector(one, one, ir.Constant(picks, [0] * EIGHT))
+        counts = ir.VectorType(word, EIGHT)
 
         def place(line: Any, kind: Any) -> Any:
             pointer = _place(context, builder, (of_matrix, kind, of_first), matrix, line, first)
             return builder.bitcast(pointer, numbers.as_pointer())
 
-        into, some, align = place(to, of_to), everywhere(factor, numbers), types.float64.bitwidth // 8
+        into, some, align = place(to, of_to), _everywhere(builder, factor, numbers), types.float64.bitwidth // 8
         product = builder.fmul(builder.load(place(of, of_pivot), align=align), some, flags=("contract",))
         rest = builder.fsub(builder.load(into, align=align), product, flags=("contract",))
         pivot_at, first_at = (
             context.cast(builder, i, kind, types.intp) for i, kind in ((of, of_pivot), (first, of_first))
         )
         lane = builder.sub(pivot_at, first_at)
-        is_pivot = builder.icmp_signed("==", everywhere(lane, counts), ir.Constant(counts, list(range(EIGHT))))
+        lanes = ir.Constant(counts, list(range(EIGHT)))
+        is_pivot = builder.icmp_signed("==", _everywhere(builder, lane, counts), lanes)
         builder.store(builder.select(is_pivot, builder.fneg(some), rest), into, align=align)
         return context.get_dummy_value()
 
     return types.none(array, row, column, part, pivot), generate
+
+
+@intrinsic
+def _sum_below(_: Any, array: Any, rows: Any, first: Any, end: Any, ceiling: Any) -> Any:
+    """Emit, for each row, the load of a vector, a comparison, a choice, an addition, and the count of the chosen."""
+    if array != types.Array(types.float32, 2, "C") or ceiling != types.float32:
+        return None
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        of_array, of_rows, of_first, of_end, _ = signature.args
+        values, those, left, right, high = arguments
+        number, word, bits = ir.FloatType(), ir.IntType(64), ir.IntType(SIXTEEN)
+        numbers, lanes = ir.VectorType(number, SIXTEEN), ir.VectorType(word, SIXTEEN)
+        left = context.cast(builder, left, of_first, types.intp)
+        width = builder.sub(context.cast(builder, right, of_end, types.intp), left)
+        lane, limit = ir.Constant(lanes, list(range(SIXTEEN))), _everywhere(builder, high, numbers)
+        inside = builder.icmp_signed("<", lane, _everywhere(builder, width, lanes))
+        zeros, count = ir.Constant(numbers, [0.0] * SIXTEEN), ir.Constant(bits, 0)
+        total, how_many = zeros, _function(builder.module, ir.FunctionType(bits, [bits]), "llvm.ctpop.i16")
+        for k in range(of_rows.count):
+            kinds = (of_array, of_rows.dtype, types.intp)
+            pointer = _place(context, builder, kinds, values, builder.extract_value(those, k), left)
+            row = builder.load(builder.bitcast(pointer, numbers.as_pointer()), align=types.float32.bitwidth // 8)
+            below = builder.and_(builder.fcmp_ordered("<=", row, limit), inside)
+            total = builder.fadd(total, builder.select(below, row, zeros), flags=("reassoc",))
+            count = builder.add(count, builder.call(how_many, [builder.bitcast(below, bits)]))
+        kind = ir.FunctionType(number, [number, numbers])
+        summed = _function(builder.module, kind, "llvm.vector.reduce.fadd.v16f32")
+        light = builder.call(summed, [ir.Constant(number, -0.0), total], fastmath=("reassoc",))
+        return context.make_tuple(builder, signature.return_type, [light, builder.uitofp(count, number)])
+
+    return _tuple(types.float32, 2)(array, rows, first, end, ceiling), generate
 
 
 @intrinsic
@@ -96,6 +136,9 @@ eliminate_eight = cast("Callable[..., None]", _eliminate_eight)
 
 In the pivot's column stands minus the part afterwards. Written as a loop, LLVM would have to prove that the two rows
 are not the same before it made vector instructions."""
+sum_below = cast("Callable[..., tuple[np.float32, np.float32]]", _sum_below)
+"""Of array, some of its rows, first column, end and ceiling: add up what does not exceed the ceiling in the first
+`SIXTEEN` of those columns, and count it. LLVM makes a chain of additions of such a loop."""
 borrowed = cast("Callable[[Any], Any]", _borrowed)
 """Return a tuple of arrays whose references nobody counts: who made them has to keep them. To count takes some twenty
 cycles for an array, wherever it is handed on."""

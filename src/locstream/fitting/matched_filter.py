@@ -13,19 +13,20 @@ from typing import NamedTuple
 import numpy as np
 
 from locstream.fitting.background import (
-    NOTHING,
+    FOUR,
+    MARGIN,
     RING_ROWS,
+    room_for_fours,
     row_of_tiles,
     tile_edges,
     tiles_along,
     ways_between_tiles,
 )
-from locstream.fitting.buffers import STEP, aligned
+from locstream.fitting.buffers import BLOCK, aligned
 from locstream.fitting.compiled import Bytes, Floats, Ints, U, Words, kernel
-from locstream.fitting.maxima import BLOCK, peaks_of_rows
+from locstream.fitting.maxima import peaks_of_rows
 from locstream.fitting.sensor import Sensor
 from locstream.fitting.smoothing import (
-    MARGIN,
     NOWHERE,
     REACH_PX,
     SMOOTH_ROWS,
@@ -93,11 +94,11 @@ class Room(NamedTuple):
     Parameters
     ----------
     light
-        Rows of the frame with margins, photoelectrons; see `RING_ROWS`, and `NOTHING` for the last.
-    sums
-        Ceiling, sum and count of each tile of a row.
+        Rows of the frame with margins, photoelectrons; see `RING_ROWS`.
+    fours
+        Means of four rows each, photoelectrons; see `room_for_fours`.
     rows, columns
-        Where the tiles begin, and the end of the last, columns in rows with margins.
+        Where the tiles begin, and the end of the last.
     tiles
         Background of each tile, shape (tile rows, tile columns).
     row_starts, column_starts
@@ -106,20 +107,20 @@ class Room(NamedTuple):
         How far each row and column has come on that way.
     limit, slope
         What a pixel has to exceed to be looked at, at the upper one of two rows of tiles, and what is added to it on
-        the way to the lower one.
+        the way to the lower one; for two such ways, by turns.
     along
         Rows smoothed along, in a ring (see `SMOOTH_ROWS`).
     smooth
         Rows smoothed both ways, with margins, in such a ring, one that stands for all outside the frame, and one that
         is not looked at. No pixel outside is higher than one in the frame.
-    marks
-        Which pixels of those rows exceed the limit and the pixel above, and are not lower than the pixel below.
-    words
-        The same memory, eight marks at a time.
+    blocks
+        Which blocks of those rows have pixels that are looked at.
+    marks, words
+        Which pixels of a block stand out, and the same memory, eight at a time.
     """
 
     light: Floats
-    sums: Floats
+    fours: Floats
     rows: Ints
     columns: Ints
     tiles: Floats
@@ -131,6 +132,7 @@ class Room(NamedTuple):
     slope: Floats
     along: Floats
     smooth: Floats
+    blocks: Bytes
     marks: Bytes
     words: Words
 
@@ -142,29 +144,28 @@ def room_for_peaks(n: int) -> Peaks:
 
 def room_for_rows(height: int, width: int) -> Room:
     """Return room to look through frames of this shape."""
-    padded, in_blocks = -(-width // STEP) * STEP, -(-width // BLOCK) * BLOCK
+    padded = -(-width // BLOCK) * BLOCK
     row_starts, row_part = ways_between_tiles(height)
     column_starts, column_part = ways_between_tiles(width)
-    limit, smooth = aligned((padded,)), aligned((NOWHERE + 1, in_blocks + 2 * MARGIN))
-    limit[width:] = np.inf
+    limit, smooth = aligned((2, padded)), aligned((NOWHERE + 1, padded + 2 * MARGIN))
+    limit[:, width:] = np.inf
     smooth[:] = -np.inf
-    light = aligned((RING_ROWS + 1, padded + 2 * MARGIN))
-    light[NOTHING] = np.inf
-    marks = aligned((NOWHERE + 1, in_blocks), np.uint8)
+    marks = aligned((BLOCK,), np.uint8)
     return Room(
-        light=light,
-        sums=aligned((3, tiles_along(width))),
+        light=aligned((RING_ROWS, padded + 2 * MARGIN)),
+        fours=room_for_fours(width),
         rows=tile_edges(height),
-        columns=tile_edges(width) + np.int32(MARGIN),
+        columns=tile_edges(width),
         tiles=np.zeros((tiles_along(height), tiles_along(width)), np.float32),
         row_starts=row_starts,
         column_starts=column_starts,
         row_part=row_part,
         column_part=column_part,
         limit=limit,
-        slope=aligned((padded,)),
+        slope=aligned((2, padded)),
         along=aligned((SMOOTH_ROWS, padded)),
         smooth=smooth,
+        blocks=aligned((NOWHERE + 1, padded // BLOCK), np.uint8),
         marks=marks,
         words=marks.view(np.uint64),
     )
@@ -179,35 +180,38 @@ def find_peaks(image: Image, camera: Sensor, matched: MatchedFilter, separation:
     """
     offset, scale, _ = camera
     taps, shot, skew, noise, quiet, tile_noise, edge_rows, edge_columns = matched
-    light, sums, rows, columns, tiles, row_starts, column_starts, row_part, column_part, limit, slope, along = room[:12]
-    smooth, marks, words = room[12:]
+    light, fours, rows, columns, tiles, row_starts, column_starts, row_part, column_part = room[:9]
+    limit, slope, along, smooth, blocks, marks, words = room[9:]
     pixel, peak_height, peak_background = peaks
     height, width = image.shape
     converted = filtered = tiled = searched = n = 0
     for between in range(row_starts.shape[0] - 1):  # one row of tiles and the next
         while tiled < min(between + 2, tiles.shape[0]):
-            photoelectrons(image, converted, rows[tiled + 1], offset, scale, light)
-            converted = rows[tiled + 1]
-            row_of_tiles(light, rows[tiled], converted, columns, tile_noise, tiled, sums, tiles)
+            while converted < rows[tiled + 1]:
+                photoelectrons(image, converted, offset, scale, light, fours)
+                converted += FOUR
+            row_of_tiles(fours, rows, tiled, columns, tile_noise, tiles)
             tiled += 1
-        set_limit(tiles, between, shot, skew, quiet, column_starts, column_part, limit, slope)
-        ahead = rows[min(tiled + 1, tiles.shape[0])]
-        end = row_starts[between + 1]
+        turn = U(between % 2)
+        set_limit(tiles, between, shot, skew, quiet, column_starts, column_part, limit[turn], slope[turn])
+        ahead, end = rows[min(tiled + 1, tiles.shape[0])], row_starts[between + 1]
+        lead = converted - row_starts[between]
         for y in range(row_starts[between], end, 2):
             two = min(2, end - y)
             while filtered < min(y + two + REACH_PX, height):
                 smooth_along(light[U(filtered % RING_ROWS)], taps, along[U(filtered % SMOOTH_ROWS)])
                 filtered += 1
-            smooth_down(along, y, two, height, width, taps, limit, slope, row_part, smooth, marks)
+            smooth_down(along, y, two, height, width, taps, limit[turn], slope[turn], row_part, smooth, blocks)
             # Of the rows above, all are known now that lie within the separation.
             known = height if y + two == height else max(y + two - separation, searched)
             n = peaks_of_rows(
-                searched, known, height, width, separation, smooth, marks, words, tiles, shot, skew, noise,
-                edge_rows, edge_columns, n, pixel, peak_height, peak_background,
+                searched, known, height, width, separation, smooth, blocks, marks, words, limit, slope, row_part,
+                between, row_starts[between], tiles, shot, skew, noise, edge_rows, edge_columns, n, pixel, peak_height,
+                peak_background,
             )  # fmt: skip
             searched = known
-            # Two rows of the next tiles: memory is slow, and works meanwhile.
-            until = min(converted + 2, ahead)
-            photoelectrons(image, converted, until, offset, scale, light)
-            converted = until
+            # Rows of the next tiles: memory is slow, and works meanwhile.
+            if converted < min(y + two + lead, ahead):
+                photoelectrons(image, converted, offset, scale, light, fours)
+                converted += FOUR
     return n

@@ -4,30 +4,32 @@ from __future__ import annotations
 
 import numpy as np
 
-from locstream.fitting.background import background_at
-from locstream.fitting.compiled import Bytes, Floats, Ints, U, Words, inlined
-from locstream.fitting.smoothing import MARGIN, OUTSIDE, SMOOTH_ROWS
+from locstream.fitting.background import MARGIN, background_at
+from locstream.fitting.buffers import BLOCK
+from locstream.fitting.compiled import Bytes, Floats, Ints, U, Words, apart, inlined
+from locstream.fitting.smoothing import OUTSIDE, SMOOTH_ROWS
 
-BLOCK = 64
-"""Pixels of a row that are passed over together where none of them exceeds the limit."""
 WORD = 8
 """Marks in a word."""
 
 
-@inlined
-def _keep_maxima(smooth: Floats, n: np.uintp, first: np.uintp, marks: Bytes) -> bool:
-    """Unmark the pixels of a block that are not higher than those beside; of equal ones the first stays.
+@apart
+def _mark_maxima(
+    above: Floats, here: Floats, below: Floats, limit: Floats, slope: Floats, way: np.float32, first: np.uintp,
+    marks: Bytes,
+) -> bool:  # fmt: skip
+    """Mark the pixels of a block that exceed the limit and the four beside; of equal ones the first in reading order.
 
-    None is marked that is not higher than the one above, or is lower than the one below. Tells whether any is left.
+    Tells whether there is any.
     """
     left = np.uint8(0)
     for k in range(U(BLOCK)):
-        x = first + k + U(MARGIN)
-        value = smooth[n, x]
-        before, after = smooth[n, x - U(1)], smooth[n, x + U(1)]
-        highest = (value > before) & (value >= after)
-        mark = marks[n, first + k] & np.uint8(highest)
-        marks[n, first + k] = mark
+        x = first + k
+        i = x + U(MARGIN)
+        value = here[i]
+        highest = (value > here[i - U(1)]) & (value >= here[i + U(1)]) & (value > above[i]) & (value >= below[i])
+        mark = np.uint8(highest & (value > limit[x] + way * slope[x]))
+        marks[k] = mark
         left |= mark
     return bool(left != 0)
 
@@ -51,29 +53,32 @@ def _is_maximum(smooth: Floats, y: int, x: int, height: int, separation: int) ->
 
 @inlined
 def peaks_of_rows(
-    top: int, bottom: int, height: int, width: int, separation: int, smooth: Floats, marks: Bytes, words: Words,
-    tiles: Floats, shot: np.float32, skew: np.float32, noise: Floats, edge_rows: Floats, edge_columns: Floats, n: int,
-    pixel: Ints, peak_height: Floats, peak_background: Floats,
+    top: int, bottom: int, height: int, width: int, separation: int, smooth: Floats, blocks: Bytes, marks: Bytes,
+    words: Words, limit: Floats, slope: Floats, part: Floats, turn: int, turned: int, tiles: Floats, shot: np.float32,
+    skew: np.float32, noise: Floats, edge_rows: Floats, edge_columns: Floats, n: int, pixel: Ints, peak_height: Floats,
+    peak_background: Floats,
 ) -> int:  # fmt: skip
     """Find the peaks of rows ``top`` … ``bottom - 1``; return how many there are with the `n` found before."""
     for y in range(top, bottom):
-        row = U(y % SMOOTH_ROWS)
-        marked = np.uint64(0)
-        for word in range(U(words.shape[1])):
-            marked |= words[row, word]
-        if marked == 0:
+        row, looked_at = U(y % SMOOTH_ROWS), np.uint8(0)
+        for block in range(U(blocks.shape[1])):
+            looked_at |= blocks[row, block]
+        if looked_at == 0:
             continue
-        for block in range(U(marks.shape[1] // BLOCK)):
-            any_marked = np.uint64(0)
-            for word in range(block * U(BLOCK // WORD), (block + U(1)) * U(BLOCK // WORD)):
-                any_marked |= words[row, word]
-            if any_marked == 0 or not _keep_maxima(smooth, row, block * U(BLOCK), marks):
+        above = U((y - 1) % SMOOTH_ROWS if y > 0 else OUTSIDE)
+        below = U((y + 1) % SMOOTH_ROWS if y + 1 < height else OUTSIDE)
+        of = U(turn % 2 if y >= turned else (turn + 1) % 2)
+        for block in range(U(blocks.shape[1])):
+            if blocks[row, block] == 0 or not _mark_maxima(
+                smooth[above], smooth[row], smooth[below], limit[of], slope[of], part[U(y)], block * U(BLOCK), marks
+            ):
                 continue
-            for word in range(block * U(BLOCK // WORD), (block + U(1)) * U(BLOCK // WORD)):
-                if words[row, word] == 0:
+            for word in range(U(BLOCK // WORD)):
+                if words[word] == 0:
                     continue
-                for x in range(WORD * np.intp(word), WORD * np.intp(word) + WORD):
-                    if not (marks[row, U(x)] and _is_maximum(smooth, y, x, height, separation)):
+                for k in range(WORD * int(word), WORD * int(word) + WORD):
+                    x = BLOCK * int(block) + k
+                    if not (marks[U(k)] and _is_maximum(smooth, y, x, height, separation)):
                         continue
                     background = background_at(tiles, y, x, height, width)
                     excess = smooth[row, U(MARGIN + x)] - background

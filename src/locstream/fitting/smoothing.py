@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from locstream.fitting.background import RING_ROWS
-from locstream.fitting.buffers import CACHE_LINE
+from locstream.fitting.background import FOUR, FOURS, MARGIN, RING_ROWS
+from locstream.fitting.buffers import BLOCK, CACHE_LINE
 from locstream.fitting.compiled import Bytes, Floats, Ints, U, apart, inlined
 from locstream.fitting.instructions import prefetch
 from locstream.stacks.source import Image
 
 REACH_PX = 3
 """The filter has 2 · REACH_PX + 1 taps a side: enough for 98 % of the signal-to-noise ratio up to sigma = 2 px."""
-MARGIN = 16
-"""Margin of a row: at least REACH_PX and the greatest separation, and a whole cache line to keep the row aligned."""
 SMOOTH_ROWS = 16
 """Smoothed rows that are kept, row ``y`` in place ``y % SMOOTH_ROWS``: a power of two that holds two rows and all that
 the filter reaches from them, and two rows and all that lie within the greatest separation."""
@@ -37,23 +35,33 @@ def _convert(pixels: Image, offset: Floats, scale: Floats, light: Floats) -> Non
         light[U(MARGIN) + x] = (np.float32(pixels[x]) - offset[x]) * scale[x]
 
 
-@inlined
-def photoelectrons(image: Image, top: int, bottom: int, offset: Floats, scale: Floats, light: Floats) -> None:
-    """Convert rows ``top`` … ``bottom - 1`` of the frame, and have those that come later fetched from memory.
+@apart
+def _mean_of_four(a: Floats, b: Floats, c: Floats, d: Floats, mean: Floats) -> None:
+    """Work out the mean of four rows with margins, column by column."""
+    for x in range(U(a.shape[0] - 2 * MARGIN)):
+        i = x + U(MARGIN)
+        mean[x] = np.float32(1 / FOUR) * ((a[i] + b[i]) + (c[i] + d[i]))
 
-    The margins mirror the row, as far as the filter reaches.
+
+@inlined
+def photoelectrons(image: Image, top: int, offset: Floats, scale: Floats, light: Floats, fours: Floats) -> None:
+    """Convert four rows of the frame, work out their mean, and have rows that come later fetched from memory.
+
+    The margins mirror the row, as far as the filter reaches. Below the frame its last row is repeated.
     """
-    width = image.shape[1]
-    for y in range(top, bottom):
-        row = U(y % RING_ROWS)
+    last, width = image.shape[0] - 1, image.shape[1]
+    for k in range(top, top + FOUR):
+        y, row = min(k, last), U(k % RING_ROWS)
         offset_row, scale_row = U(min(y, offset.shape[0] - 1)), U(min(y, scale.shape[0] - 1))
         _convert(image[U(y)], offset[offset_row], scale[scale_row], light[row])
-        for k in range(REACH_PX):
-            light[row, U(MARGIN - 1 - k)] = light[row, U(MARGIN + k)]
-            light[row, U(MARGIN + width + k)] = light[row, U(MARGIN + width - 1 - k)]
-        coming = U(min(y + FETCHED_AHEAD, image.shape[0] - 1))
+        for x in range(REACH_PX):
+            light[row, U(MARGIN - 1 - x)] = light[row, U(MARGIN + x)]
+            light[row, U(MARGIN + width + x)] = light[row, U(MARGIN + width - 1 - x)]
+        coming = U(min(y + FETCHED_AHEAD, last))
         for x in range(0, width, CACHE_LINE // 2):
             prefetch(image, coming, U(x))
+    a, b, c, d = U(top % RING_ROWS), U((top + 1) % RING_ROWS), U((top + 2) % RING_ROWS), U((top + 3) % RING_ROWS)
+    _mean_of_four(light[a], light[b], light[c], light[d], fours[U(top // FOUR % FOURS)])
 
 
 @inlined
@@ -105,44 +113,45 @@ def smooth_along(light: Floats, taps: Floats, along: Floats) -> None:
 @apart
 def _two_down(
     a: Floats, b: Floats, c: Floats, d: Floats, e: Floats, f: Floats, g: Floats, h: Floats, taps: Floats,
-    limit: Floats, slope: Floats, way: np.float32, next_way: np.float32, slack: np.float32, above: Floats,
-    upper: Floats, lower: Floats, mark_above: Bytes, mark_upper: Bytes, mark_lower: Bytes,
+    limit: Floats, slope: Floats, way: np.float32, next_way: np.float32, slack: np.float32, upper: Floats,
+    lower: Floats, in_upper: Bytes, in_lower: Bytes,
 ) -> None:  # fmt: skip
     """Work out two rows of eight; see `smooth_down`."""
     t0, t1, t2, t3 = taps[0], taps[1], taps[2], taps[3]
-    for x in range(U(limit.shape[0])):
-        p, q, r, s, t, u, v, w = a[x], b[x], c[x], d[x], e[x], f[x], g[x], h[x]
-        value = t0 * s + t1 * (r + t) + t2 * (q + u) + t3 * (p + v)
-        below = t0 * t + t1 * (s + u) + t2 * (r + v) + t3 * (q + w)
-        higher = above[x]
-        upper[x], lower[x] = value, below
-        mark_above[x] &= np.uint8(higher >= value)
-        mark_upper[x] = np.uint8((value > limit[x] + way * slope[x]) & (value > higher) & (value + slack >= below))
-        mark_lower[x] = np.uint8((below > limit[x] + next_way * slope[x]) & (below > value))
+    for block in range(U(in_upper.shape[0])):
+        any_upper = any_lower = np.uint8(0)
+        for k in range(U(BLOCK)):
+            x = block * U(BLOCK) + k
+            p, q, r, s, t, u, v, w = a[x], b[x], c[x], d[x], e[x], f[x], g[x], h[x]
+            value = t0 * s + t1 * (r + t) + t2 * (q + u) + t3 * (p + v)
+            below = t0 * t + t1 * (s + u) + t2 * (r + v) + t3 * (q + w)
+            upper[x], lower[x] = value, below
+            any_upper |= np.uint8((value > limit[x] + way * slope[x]) & (value + slack >= below))
+            any_lower |= np.uint8((below > limit[x] + next_way * slope[x]) & (below > value))
+        in_upper[block], in_lower[block] = any_upper, any_lower
 
 
 @inlined
 def smooth_down(
     along: Floats, y: int, rows: int, height: int, width: int, taps: Floats, limit: Floats, slope: Floats,
-    part: Floats, smooth: Floats, marks: Bytes,
+    part: Floats, smooth: Floats, blocks: Bytes,
 ) -> None:  # fmt: skip
     """Apply the filter down to row ``y`` and, of two rows, ``y + 1``, which share most of what has to be fetched.
 
-    Mark what exceeds the limit and the pixel above, and unmark, here and in the row above, what is lower than the
-    pixel below: then hardly more is left than the peaks. The frame is mirrored at its upper and its lower edge. Of one
-    row the next is worked out, too, and thrown away.
+    Tell of each block whether any of its pixels exceeds the limit and is not lower than its neighbour in the other row.
+    The frame is mirrored at its upper and its lower edge. Of one row the next is worked out, too, and thrown away.
     """
     a, b, c, d = _mirrored(y - 3, height), _mirrored(y - 2, height), _mirrored(y - 1, height), U(y % SMOOTH_ROWS)
     e, f, g, h = (
         _mirrored(y + 1, height), _mirrored(y + 2, height), _mirrored(y + 3, height), _mirrored(y + 4, height)
     )  # fmt: skip
-    above, upper, lower, slack = U((y - 1) % SMOOTH_ROWS), U(y % SMOOTH_ROWS), U((y + 1) % SMOOTH_ROWS), np.float32(0)
+    upper, lower, slack = U(y % SMOOTH_ROWS), U((y + 1) % SMOOTH_ROWS), np.float32(0)
     if rows == 1:
         lower, slack = U(NOWHERE), np.float32(np.inf)
     _two_down(
         along[a], along[b], along[c], along[d], along[e], along[f], along[g], along[h], taps, limit, slope,
-        part[U(y)], part[U(min(y + 1, height - 1))], slack, smooth[above if y > 0 else U(OUTSIDE), U(MARGIN):],
-        smooth[upper, U(MARGIN):], smooth[lower, U(MARGIN):], marks[above], marks[upper], marks[lower],
+        part[U(y)], part[U(min(y + 1, height - 1))], slack, smooth[upper, U(MARGIN):], smooth[lower, U(MARGIN):],
+        blocks[upper], blocks[lower],
     )  # fmt: skip
     for row in (upper, lower):
         for x in range(U(MARGIN + width), U(MARGIN + limit.shape[0])):
