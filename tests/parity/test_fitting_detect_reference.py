@@ -43,16 +43,9 @@ def maps(rng: np.random.Generator, shape: tuple[int, int]) -> CameraCalibration:
     )
 
 
-@pytest.mark.parametrize("shape", [(64, 96), (97, 41), (16, 200), (7, 7), (33, 128)], ids=str)
-@pytest.mark.parametrize("per_pixel", [False, True], ids=["scalars", "maps"])
-@pytest.mark.parametrize("separation", [1, 2, 4])
-def test_the_same_peaks(shape: tuple[int, int], per_pixel: bool, separation: int) -> None:
-    rng = np.random.default_rng([*shape, separation])
-    camera = maps(rng, shape) if per_pixel else CameraCalibration(100.0, 100.0, 0.46, 1.6)
-    table = scatter(max(shape[0] * shape[1] // 200, 1), *shape, rng, margin=0)
-    image = expose(light(table, *shape, sigma=1.3, background=10), camera, rng)
+def assert_same_peaks(image: np.ndarray, camera: CameraCalibration, separation: int) -> None:
+    shape, threshold = image.shape, 4.0
     eyes = sensor(camera, *shape)
-    threshold = 4.0
     find = Detector(eyes, *shape, sigma_px=1.3, threshold=threshold, separation_px=separation)
     peaks = find(image, eyes)
 
@@ -74,3 +67,27 @@ def test_the_same_peaks(shape: tuple[int, int], per_pixel: bool, separation: int
     rows, columns = peaks.pixel.T
     np.testing.assert_allclose(peaks.background, background[rows, columns], rtol=1e-4)
     assert len(found) > 0
+
+
+@pytest.mark.parametrize("shape", [(64, 96), (97, 41), (16, 200), (7, 7), (33, 128)], ids=str)
+@pytest.mark.parametrize("per_pixel", [False, True], ids=["scalars", "maps"])
+@pytest.mark.parametrize("separation", [1, 2, 4])
+def test_the_same_peaks(shape: tuple[int, int], per_pixel: bool, separation: int) -> None:
+    rng = np.random.default_rng([*shape, separation])
+    camera = maps(rng, shape) if per_pixel else CameraCalibration(100.0, 100.0, 0.46, 1.6)
+    table = scatter(max(shape[0] * shape[1] // 200, 1), *shape, rng, margin=0)
+    image = expose(light(table, *shape, sigma=1.3, background=10), camera, rng)
+    assert_same_peaks(image, camera, separation)
+
+
+@pytest.mark.parametrize("up", [False, True], ids=["brighter below", "brighter above"])
+@pytest.mark.parametrize("separation", [1, 3, 5])
+def test_the_same_peaks_where_the_background_changes_from_tile_to_tile(up: bool, separation: int) -> None:
+    """Rows are searched when the limit of the next two rows of tiles holds already."""
+    shape = (150, 130)
+    rng = np.random.default_rng([separation, up])
+    camera = CameraCalibration(100.0, 100.0, 0.46, 1.6)
+    table = scatter(150, *shape, rng, margin=0)
+    slope = np.linspace(5, 600, shape[0])[:, np.newaxis]
+    mean = light(table, *shape, sigma=1.3, background=0) + (slope[::-1] if up else slope)
+    assert_same_peaks(expose(mean, camera, rng), camera, separation)

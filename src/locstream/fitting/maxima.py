@@ -58,7 +58,10 @@ def peaks_of_rows(
     skew: np.float32, noise: Floats, edge_rows: Floats, edge_columns: Floats, n: int, pixel: Ints, peak_height: Floats,
     peak_background: Floats,
 ) -> int:  # fmt: skip
-    """Find the peaks of rows ``top`` … ``bottom - 1``; return how many there are with the `n` found before."""
+    """Find the peaks of rows ``top`` … ``bottom - 1``; return how many there are with the `n` found before.
+
+    From row `turned` on the limit is that of `turn`; the rows above have that of the turn before.
+    """
     for y in range(top, bottom):
         row, looked_at = U(y % SMOOTH_ROWS), np.uint8(0)
         for block in range(U(blocks.shape[1])):
