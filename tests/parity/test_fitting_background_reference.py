@@ -26,14 +26,16 @@ def clipped_mean(fours: np.ndarray, noise: float) -> float:
 
 
 def means_of_four(electrons: np.ndarray, top: int, bottom: int) -> np.ndarray:
-    """Return the means of each four rows of which the last is one of a tile's."""
-    if len(electrons) < FOUR:  # the last stands for those that are missing
-        return electrons[[min(y, len(electrons) - 1) for y in range(FOUR)]].mean(axis=0, keepdims=True)
-    return np.array([electrons[y - FOUR + 1 : y + 1].mean(axis=0) for y in range(top, bottom) if y % FOUR == FOUR - 1])
+    """Return the means of each four rows whose middle lies in a tile; below the frame its last row is repeated."""
+    height = len(electrons)
+    starts = [y for y in range(0, height, FOUR) if top <= y + FOUR // 2 < bottom] if height > 2 else [0]
+    return np.array([electrons[[min(y + k, height - 1) for k in range(FOUR)]].mean(axis=0) for y in starts])
 
 
 @pytest.mark.parametrize(
-    "shape", [(5, 5), (7, 300), (64, 64), (31, 47), (33, 15), (48, 500), (63, 95), (17, 31), (3, 40), (1, 70)], ids=str
+    "shape",
+    [(5, 5), (7, 300), (64, 64), (31, 47), (33, 15), (48, 500), (63, 95), (17, 31), (3, 40), (2, 20), (1, 70)],
+    ids=str,
 )
 @pytest.mark.parametrize("background", [2.0, 30.0])
 def test_every_tile(shape: tuple[int, int], background: float) -> None:

@@ -245,6 +245,16 @@ def test_what_a_writer_left_that_died_before_its_first_frame_goes(tmp_path: Path
     assert names(tmp_path) == ["mine.txt"]
 
 
+def test_a_lock_that_was_left_is_removed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second time it would be the lock of whoever took it in between."""
+    removed, unlink = [], Path.unlink
+    monkeypatch.setattr(Path, "unlink", lambda path, missing_ok=False: (removed.append(path), unlink(path, missing_ok)))
+    left = lock_path(live_path(tmp_path, "alone"))
+    left.write_text("2\n")
+    clean(tmp_path)
+    assert removed == [left]
+
+
 def test_a_living_writer_keeps_its_lock(tmp_path: Path) -> None:
     live = live_path(tmp_path, "run")
     with ResultsWriter(live, header()):

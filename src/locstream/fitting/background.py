@@ -22,7 +22,7 @@ TILE_PX = SIXTEEN
 """Edge of a background tile; the tiles are a little larger where the frame is no multiple of it."""
 RING_ROWS = 64
 """Rows of a frame that are kept, row ``y`` in place ``y % RING_ROWS``; a power of two. It has to hold two rows of tiles
-and the reach of filter and separation: a frame of less than 32 rows is one tile high, one of 47 has two."""
+and the reach of the filter: a frame of less than 32 rows is one tile high, one of 47 has two."""
 MARGIN = 16
 """Margin of a row: at least the reach of the filter and the greatest separation, and a whole cache line to keep the row
 aligned."""
@@ -109,7 +109,7 @@ def row_of_tiles(fours: Floats, rows: Ints, row: int, edges: Ints, noise: Floats
     ----------
     fours
         Means of four rows of the frame each, photoelectrons, see `room_for_fours`. They are part of the tile in which
-        the last of the four lies.
+        their middle lies; of a frame of two rows or one there is one mean, of all.
     rows
         What `tile_edges` gave for the height.
     row
@@ -121,7 +121,7 @@ def row_of_tiles(fours: Floats, rows: Ints, row: int, edges: Ints, noise: Floats
     tiles
         Takes the result, shape (tile rows, tile columns).
     """
-    k, end = rows[U(row)] // FOUR, max(rows[U(row + 1)] // FOUR, 1)
+    k, end = (rows[U(row)] + 1) // FOUR, max((rows[U(row + 1)] + 1) // FOUR, 1)
     upper = (_place(k, end), _place(k + 1, end), _place(k + 2, end), _place(k + 3, end))
     if end - k <= len(upper):
         _clipped_means(fours, upper, edges, noise[U(row)], tiles[U(row)])

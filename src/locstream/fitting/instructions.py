@@ -84,7 +84,7 @@ def _eliminate_eight(_: Any, array: Any, row: Any, column: Any, part: Any, pivot
 @intrinsic
 def _sum_below(_: Any, array: Any, rows: Any, first: Any, end: Any, ceiling: Any) -> Any:
     """Emit, for each row, the load of a vector, a comparison, a choice, an addition, and the count of the chosen."""
-    if array != types.Array(types.float32, 2, "C") or ceiling != types.float32:
+    if array != types.Array(types.float32, 2, "C") or ceiling != types.float32 or not isinstance(rows, types.UniTuple):
         return None
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -138,7 +138,8 @@ In the pivot's column stands minus the part afterwards. Written as a loop, LLVM 
 are not the same before it made vector instructions."""
 sum_below = cast("Callable[..., tuple[np.float32, np.float32]]", _sum_below)
 """Of array, some of its rows, first column, end and ceiling: add up what does not exceed the ceiling in the first
-`SIXTEEN` of those columns, and count it. LLVM makes a chain of additions of such a loop."""
+`SIXTEEN` of those columns, and count it. All sixteen are read, wherever the end is. LLVM makes a chain of additions of
+such a loop."""
 borrowed = cast("Callable[[Any], Any]", _borrowed)
 """Return a tuple of arrays whose references nobody counts: who made them has to keep them. To count takes some twenty
 cycles for an array, wherever it is handed on."""

@@ -138,8 +138,9 @@ def smooth_down(
 ) -> None:  # fmt: skip
     """Apply the filter down to row ``y`` and, of two rows, ``y + 1``, which share most of what has to be fetched.
 
-    Tell of each block whether any of its pixels exceeds the limit and is not lower than its neighbour in the other row.
-    The frame is mirrored at its upper and its lower edge. Of one row the next is worked out, too, and thrown away.
+    Tell of each block whether any of its pixels exceeds the limit and its neighbour in the other row; of equal ones the
+    upper counts. The frame is mirrored at its upper and its lower edge. Of one row the next is worked out, too, and
+    thrown away.
     """
     a, b, c, d = _mirrored(y - 3, height), _mirrored(y - 2, height), _mirrored(y - 1, height), U(y % SMOOTH_ROWS)
     e, f, g, h = (

@@ -89,6 +89,7 @@ def clean(folder: Path) -> None:
             name = left.name.removesuffix(PART).removesuffix(LIVE).removesuffix(LOCK)
             try:
                 with WriterLock(live_path(folder, name)):
-                    left.unlink(missing_ok=True)
+                    if left.name.endswith(PART):  # a lock goes as it is given back: once more would take another's
+                        left.unlink(missing_ok=True)
             except ResultsError:  # in use, or not ours to remove: it does no harm where it lies
                 continue
