@@ -35,8 +35,8 @@ IN_L1, BEYOND_CACHES = 4_096, 64 * 2**20
 DETECTION_BYTES = 2
 """A pixel is read once."""
 DETECTION_FLOPS = 2 + 2 * 2 * BOX + 4 + 6
-"""A pixel: to photoelectrons; two filters as wide as a box, along rows and columns, a product and a sum each; the
-running sums of the background, along both axes; background off, its noise, and the comparison."""
+"""A pixel: to photoelectrons; two filters as wide as a box, along rows and columns, a product and a sum each; its part
+in the mean of four and in three sums of those; background off, its noise, and the comparison."""
 FIT_BYTES = 2 * 4 * BOX**2
 """A spot: counts and variances, float32, read once."""
 
