@@ -9,7 +9,7 @@ import pytest
 
 from finished_run import ALSO, METADATA, finished
 from omero_wire.stand_in_process import StandIn
-from omero_wire.uploader import Refused, Uploader
+from omero_wire.uploader import RefusedError, Uploader
 
 pytestmark = [pytest.mark.system, pytest.mark.peer]
 SHORT = 53
@@ -61,7 +61,7 @@ class Matrix:
         self.server.set_faults(*faults)
         try:
             self.uploader.order("file", **self._order)
-        except Refused as refused:
+        except RefusedError as refused:
             self.refusals += 1
             self.server.set_faults()
             if refused.kind == "SessionRefusedError":

@@ -18,7 +18,7 @@ import pytest
 
 from finished_run import METADATA, finished
 from locstream.bundle.bundle import open_bundles
-from omero_wire.uploader import Refused, Uploader, people_find
+from omero_wire.uploader import RefusedError, Uploader, people_find
 
 HOST = os.environ.get("OMERO_TEST_HOST", "")
 ADDRESS = HOST if "://" in HOST else f"ssl://{HOST}:4064"
@@ -87,9 +87,9 @@ def test_killed_uploaders_leave_one_of_each(
 
 def test_what_is_refused_is_told(settings: dict[str, Any], run: Path, omero_python: Path, tmp_path: Path) -> None:
     with Uploader(omero_python, tmp_path / "home") as uploader:
-        with pytest.raises(Refused) as refused:
+        with pytest.raises(RefusedError) as refused:
             uploader.order("login", settings=settings, user=USER, password="surely wrong")
         assert refused.value.kind == "SessionRefusedError"
         uploader.order("login", settings=settings, user=USER, password=PASSWORD)
-        with pytest.raises(Refused, match="is not in the group"):
+        with pytest.raises(RefusedError, match="is not in the group"):
             uploader.order("file", settings={**settings, "group": "no-such-group"}, folder=str(run))

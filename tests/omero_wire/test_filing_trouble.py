@@ -12,7 +12,7 @@ import pytest
 from finished_run import finished
 from locstream.bundle.bundle import open_bundles
 from omero_wire.stand_in_process import Certificates, StandIn, make_certificates
-from omero_wire.uploader import Refused, Uploader
+from omero_wire.uploader import RefusedError, Uploader
 
 pytestmark = [pytest.mark.system, pytest.mark.peer]
 
@@ -30,8 +30,8 @@ def login(uploader: Uploader, settings: dict[str, Any], user: str = "ada", passw
     uploader.order("login", settings=settings, user=user, password=password)
 
 
-def refusal(uploader: Uploader, settings: dict[str, Any], run: Path) -> Refused:
-    with pytest.raises(Refused) as refused:
+def refusal(uploader: Uploader, settings: dict[str, Any], run: Path) -> RefusedError:
+    with pytest.raises(RefusedError) as refused:
         uploader.order("file", settings=settings, folder=str(run))
     assert "\n" not in refused.value.what
     assert "stays queued" in refused.value.safe
@@ -46,7 +46,7 @@ def test_nobody_has_logged_in(uploader: Uploader, omero_server: StandIn, run: Pa
 
 
 def test_a_wrong_password(uploader: Uploader, omero_server: StandIn) -> None:
-    with pytest.raises(Refused, match="refuses the login") as refused:
+    with pytest.raises(RefusedError, match="refuses the login") as refused:
         login(uploader, table(omero_server), password="wrong")
     assert refused.value.kind == "SessionRefusedError"
 
@@ -155,7 +155,7 @@ def test_a_server_that_ends(uploader: Uploader, omero_server: StandIn, run: Path
 
 def test_a_server_that_is_not_there(uploader: Uploader, run: Path) -> None:
     for host in ("tcp://127.0.0.1:9", "no.such.host.invalid"):
-        with pytest.raises(Refused, match="cannot be reached") as refused:
+        with pytest.raises(RefusedError, match="cannot be reached") as refused:
             login(uploader, {"host": host})
         assert refused.value.kind == "UnreachableError"
 
@@ -169,7 +169,7 @@ def test_a_file_that_was_altered_is_not_sent(
     stack.write_bytes(stack.read_bytes()[:-5000])
     login(uploader, table(omero_server))
     before = omero_server.census()
-    with pytest.raises(Refused, match="is not as it was when the run was finished"):
+    with pytest.raises(RefusedError, match="is not as it was when the run was finished"):
         uploader.order("file", settings=table(omero_server), folder=str(copy), check=True)
     assert omero_server.census() == before
 
@@ -205,7 +205,7 @@ def test_another_certificate_is_refused_before_the_password_is_sent(
 ) -> None:
     other = make_certificates(tmp_path / "other")
     settings = table(omero_ssl_server, **{by: str(other.authority)})
-    with pytest.raises(Refused, match="certificate") as refused:
+    with pytest.raises(RefusedError, match="certificate") as refused:
         login(uploader, settings)
     assert refused.value.kind == "LocstreamError", "trying again does not help"
     assert "nothing was sent" in refused.value.safe
@@ -221,20 +221,20 @@ def test_a_certificate_for_another_name_is_pinned_or_refused(
     subprocess.run([*new, "-keyout", own.key, "-out", own.certificate], check=True, capture_output=True, timeout=120)
     with StandIn(omero_python, tmp_path / "server", own) as server:
         login(uploader, table(server, pinned=str(own.certificate)))
-        with pytest.raises(Refused, match="certificate"):
+        with pytest.raises(RefusedError, match="certificate"):
             login(uploader, table(server, verify=str(own.certificate)))
-        with pytest.raises(Refused, match="certificate"):
+        with pytest.raises(RefusedError, match="certificate"):
             login(uploader, table(server, pinned=str(omero_certificates.certificate)))
 
 
 def test_the_authorities_of_this_computer_do_not_know_it(uploader: Uploader, omero_ssl_server: StandIn) -> None:
-    with pytest.raises(Refused, match="certificate"):
+    with pytest.raises(RefusedError, match="certificate"):
         login(uploader, table(omero_ssl_server, verify="system"))
 
 
 def test_a_server_that_encrypts_nothing_is_refused(uploader: Uploader, omero_server: StandIn) -> None:
     """A name without a protocol means TLS: who answers without it gets no password."""
     settings = {"host": "127.0.0.1", "port": omero_server.ports["tcp"], "group": "lab"}
-    with pytest.raises(Refused):
+    with pytest.raises(RefusedError):
         login(uploader, settings)
     assert not [call for call in omero_server.calls() if call["call"].startswith("RouterI.createSession")]

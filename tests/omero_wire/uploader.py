@@ -18,7 +18,7 @@ PROCESS = Path(__file__).with_name("uploader_process.py")
 PEOPLE = Path(__file__).with_name("people.py")
 
 
-class Refused(Exception):  # noqa: N818  an answer, not a fault of the test
+class RefusedError(Exception):
     """The uploader raised an error for its user."""
 
     def __init__(self, answer: dict[str, str]) -> None:
@@ -68,14 +68,14 @@ class Uploader(Answering):
         self.tell(json.dumps({"do": do, **what}))
 
     def order(self, do: str, **what: Any) -> Any:
-        """Give an order and return the answer; raise `Refused` where it was an error for the user."""
+        """Give an order and return the answer; raise `RefusedError` where it was an error for the user."""
         self.begin(do, **what)
         try:
             answer = self.answer()
         except RuntimeError as error:
             raise AssertionError(self._log.read_text()) from error
         if "error" in answer:
-            raise Refused(answer)
+            raise RefusedError(answer)
         return answer["value"]
 
 
