@@ -16,7 +16,7 @@ from pathlib import Path
 SETTING = "NUMBA_CACHE_DIR"
 KEPT = 5
 """Folders of other versions that stay, those used last: two installations may take turns."""
-SOURCES = ("fitting", "rendering", "localizations.py")
+SOURCES = ("compiled.py", "fitting", "rendering", "localizations.py")
 """What kernels are made from, within the package."""
 
 

@@ -9,10 +9,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from llvmlite import binding
 
 from locstream.errors import LocstreamError
-from locstream.fitting import gaussian
+from locstream.fitting import gaussian, vectors
 from locstream.fitting.gaussian import LANES
 from locstream.omero import client_library
 from locstream.stacks.source import SourceInfo
@@ -75,13 +74,12 @@ def test_nor_one_of_32_bits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_lanes_are_those_of_the_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(binding, "get_host_cpu_features", lambda: {"avx2": True, "fma": True, "avx512f": False})
-    monkeypatch.setattr(binding, "get_host_cpu_name", lambda: "haswell")
+    monkeypatch.setattr(vectors, "compiled_for", lambda: ("haswell", frozenset({"avx2", "fma"})))
     told(check_numba(), Level.OK, "haswell with AVX2, FMA", f"{LANES} spots side by side")
 
 
 def test_a_processor_without_wide_vectors_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(binding, "get_host_cpu_features", lambda: {"sse2": True})
+    monkeypatch.setattr(vectors, "compiled_for", lambda: ("x86-64", frozenset({"sse2"})))
     told(check_numba(), Level.WARNING, "no wide vectors", "AVX2")
 
 

@@ -10,12 +10,13 @@ import numba
 import numpy as np
 import pytest
 
-from locstream.fitting.compiled import ToldApart
+from locstream.compiled import ToldApart
 from locstream.fitting.gaussian import FitModel, box_columns
 from locstream.fitting.information import add_rows, integrate, sum_rows
 from locstream.fitting.lanes import LANES, MAX_BOX, ROWS
 from locstream.fitting.scoring import step
 from locstream.fitting.smoothing import smooth_along
+from locstream.fitting.vectors import compiled_for
 
 SCALAR, VECTOR = re.compile(r"\bv?(?:mul|add|div)ss\b"), re.compile(r"\bv?(?:mul|add|div)ps\b")
 """Arithmetic of x86 with one float32 number, and with as many as a register holds."""
@@ -53,6 +54,13 @@ def test_the_information_of_many_spots_at_a_time(kernel: Any, box: int) -> None:
 def test_the_step_of_many_spots_at_a_time(model: FitModel) -> None:
     _, unknowns = box_columns(7, model)
     assert_vectorized(instructions(step, np.ones(ROWS * LANES, np.float32), unknowns, np.float32(3.5)))
+
+
+def test_registers_are_as_wide_as_they_should_be() -> None:
+    _, features = compiled_for()
+    widest = "zmm" if "avx512vbmi" in features else "ymm" if "avx2" in features else "xmm"
+    _, unknowns = box_columns(7)
+    assert f"%{widest}" in instructions(step, np.ones(ROWS * LANES, np.float32), unknowns, np.float32(3.5))
 
 
 @pytest.mark.parametrize(("more", "compares"), [({}, True), ({"pipeline_class": ToldApart}, False)])

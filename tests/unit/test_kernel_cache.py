@@ -81,11 +81,12 @@ def package(folder: Path) -> Path:
     for name in ("fitting", "rendering"):
         (folder / name).mkdir(parents=True)
         (folder / name / "kernels.py").write_text("one = 1\n")
-    (folder / "localizations.py").write_text("columns = 16\n")
+    for name in ("compiled.py", "localizations.py"):
+        (folder / name).write_text("one = 1\n")
     return folder
 
 
-@pytest.mark.parametrize("changed", ["fitting/kernels.py", "rendering/kernels.py", "localizations.py"])
+@pytest.mark.parametrize("changed", ["compiled.py", "fitting/kernels.py", "rendering/kernels.py", "localizations.py"])
 def test_any_source_of_kernels_that_changes_changes_the_digest(tmp_path: Path, changed: str) -> None:
     before = sources_digest(package(tmp_path))
     assert sources_digest(tmp_path) == before

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from locstream.compiled import exact
 from locstream.localizations import Localizations
 from locstream_view.model.settings import Window
 
@@ -120,7 +120,7 @@ class KeptRows:
         return int(min(max(offset_nm / self._tile_nm, 0), TILES_A_SIDE - 1))
 
 
-@njit(nogil=True, cache=True)
+@exact
 def _link(
     newest: npt.NDArray[np.int64], older: npt.NDArray[np.int64], number: int, tiles: npt.NDArray[np.int64]
 ) -> None:
@@ -134,7 +134,7 @@ def _link(
             newest[tiles[i]] = number + i
 
 
-@njit(nogil=True, cache=True)
+@exact
 def _walk(
     newest: npt.NDArray[np.int64],
     older: npt.NDArray[np.int64],

@@ -9,8 +9,8 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from locstream.compiled import exact
 from locstream.rendering.grid import Grid, Picture, grid
 from locstream_view.model.settings import Window
 
@@ -117,7 +117,7 @@ def _span(offset_nm: float, length_nm: float, bin_nm: float, bins: int) -> tuple
     return first, end
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@exact
 def _count(
     counts: npt.NDArray[np.uint32],
     sums: npt.NDArray[np.float32],

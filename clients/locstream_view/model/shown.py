@@ -8,8 +8,8 @@ from functools import cache
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from locstream.compiled import exact
 from locstream.rendering.colour import Rgb, full_scale, lookup_table
 from locstream.rendering.grid import Grid, Picture
 from locstream_view.model.camera_average import Grey
@@ -95,7 +95,7 @@ def coloured(drawn: Drawn, settings: ViewSettings, brightest: float) -> Rgb:
     return rgb
 
 
-@njit(nogil=True, cache=True)
+@exact
 def _paint(rgb: Rgb, image: Picture, per_step: float, table: Rgb) -> None:
     """Fill in the colour of each pixel by its place in a table; a tenth of the time that numpy takes."""
     last = len(table) - 1
@@ -106,7 +106,7 @@ def _paint(rgb: Rgb, image: Picture, per_step: float, table: Rgb) -> None:
                 rgb[row, column, channel] = table[step, channel]
 
 
-@njit(nogil=True, cache=True)
+@exact
 def _paint_values(
     rgb: Rgb,
     image: Picture,

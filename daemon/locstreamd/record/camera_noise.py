@@ -14,8 +14,8 @@ from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from locstream.compiled import exact
 from locstream.stacks.source import Image
 from locstreamd.record.sample import Emissions, SimulationOptions
 
@@ -122,7 +122,7 @@ def _poisson(count: int, mean: float) -> float:
     return math.exp(count * math.log(mean) - mean - math.lgamma(count + 1))
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@exact
 def mix(state: np.uint64) -> np.uint64:
     """Return the random number that belongs to a state of SplitMix64; the next state is ``state + GOLDEN``."""
     bits = (state ^ (state >> S30)) * MIX_1
@@ -130,7 +130,7 @@ def mix(state: np.uint64) -> np.uint64:
     return bits ^ (bits >> S31)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@exact
 def draw_frame(
     columns: npt.NDArray[np.float64],
     rows: npt.NDArray[np.float64],

@@ -12,8 +12,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from locstream.compiled import Floats, Ints, U, inlined
 from locstream.fitting.buffers import BLOCK, STEP, aligned
-from locstream.fitting.compiled import Floats, Ints, U, inlined
 from locstream.fitting.instructions import SIXTEEN, sum_below
 
 Rows = tuple[np.uintp, ...]

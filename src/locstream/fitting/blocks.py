@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from locstream.fitting.compiled import Doubles, Flags, Floats, Ints, kernel
+from locstream.compiled import Doubles, Flags, Floats, Ints, kernel
 from locstream.fitting.gaussian import PHOTONS, SIGMA, SpotFits, X, Y
 from locstream.fitting.groups import MAX_FOUND, MAX_MEMBERS, Group, GroupRoom, collect
 from locstream.fitting.joint import MIN_PHOTONS, TOLERANCE, Fitted, Prior, fit_group, freedom, write_members

@@ -15,8 +15,8 @@ import math
 
 import numpy as np
 
+from locstream.compiled import Flags, Ints, kernel
 from locstream.fitting.blocks import BLOCK_SIGMAS, FAILED, Block, Turn, fit_block, gather_block, room_for_blocks
-from locstream.fitting.compiled import Flags, Ints, kernel
 from locstream.fitting.gaussian import BACKGROUND, PHOTONS, SIGMA, SpotFits, X, Y
 from locstream.fitting.groups import MAX_MEMBERS, MODEL_ERROR, GroupRoom
 from locstream.fitting.joint import Prior

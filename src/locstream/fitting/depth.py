@@ -17,8 +17,8 @@ from typing import NamedTuple
 import numpy as np
 
 from locstream.calibration.astigmatism import AstigmatismCalibration
+from locstream.compiled import Doubles, exact
 from locstream.errors import ConfigError
-from locstream.fitting.compiled import Doubles, exact
 from locstream.fitting.gaussian import MAX_BOX, SIGMA, SIGMA_Y, TWO_WIDTHS, FitModel, SpotFits
 from locstream.fitting.options import FitOptions
 from locstream.fitting.table import is_molecule

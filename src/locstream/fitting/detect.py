@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from locstream.compiled import Floats
 from locstream.fitting.background import tile_medians
-from locstream.fitting.compiled import Floats
 from locstream.fitting.matched_filter import MatchedFilter, Peaks, find_peaks, room_for_peaks, room_for_rows
 from locstream.fitting.sensor import Sensor
 from locstream.fitting.smoothing import REACH_PX

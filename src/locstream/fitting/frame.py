@@ -16,7 +16,7 @@ import numpy.typing as npt
 from numba.core import types
 from numba.experimental import structref
 
-from locstream.fitting.compiled import exact
+from locstream.compiled import exact
 from locstream.fitting.depth import Curves, write_depths
 from locstream.fitting.gaussian import WIDTH_PRIOR, SpotFits, X, Y, fit_boxes, room_for_fits
 from locstream.fitting.groups import GroupRoom

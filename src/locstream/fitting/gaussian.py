@@ -24,8 +24,8 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 import numpy.typing as npt
 
+from locstream.compiled import Floats, U, kernel
 from locstream.fitting.buffers import CACHE_LINE
-from locstream.fitting.compiled import Floats, U, kernel
 from locstream.fitting.information import add_rows, gauss, integrate, sum_rows
 from locstream.fitting.lanes import (
     BACKGROUND,

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from locstream.compiled import Doubles, Floats, Ints, U, apart, kernel
 from locstream.fitting.buffers import STEP, aligned
-from locstream.fitting.compiled import Doubles, Floats, Ints, U, apart, kernel
 from locstream.fitting.gaussian import PHOTONS, SIGMA, SIGMA_Y, TWO_WIDTHS, SpotFits, X, Y, gauss
 from locstream.fitting.normal_equations import room_for_equations
 from locstream.fitting.sensor import Sensor

@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from locstream.fitting.compiled import Floats, inlined, kernel
+from locstream.compiled import Floats, inlined, kernel
 from locstream.fitting.lanes import (
     BACKGROUND,
     CHI2,

@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from locstream.compiled import Doubles, Floats, Ints, U, apart, kernel
 from locstream.fitting.buffers import STEP
-from locstream.fitting.compiled import Doubles, Floats, Ints, U, apart, kernel
 from locstream.fitting.gaussian import BACKGROUND, PHOTONS, SIGMA, SIGMA_Y, TWO_WIDTHS, SpotFits, X, Y
 from locstream.fitting.groups import WIDTH_Y, Group, GroupRoom, along_axis
 from locstream.fitting.normal_equations import covariance, eliminate, sum_equations

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from locstream.compiled import Bytes, Floats, Ints, U, Words, kernel
 from locstream.fitting.background import (
     FOUR,
     MARGIN,
@@ -23,7 +24,6 @@ from locstream.fitting.background import (
     ways_between_tiles,
 )
 from locstream.fitting.buffers import BLOCK, aligned
-from locstream.fitting.compiled import Bytes, Floats, Ints, U, Words, kernel
 from locstream.fitting.maxima import peaks_of_rows
 from locstream.fitting.sensor import Sensor
 from locstream.fitting.smoothing import (

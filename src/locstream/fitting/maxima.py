@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from locstream.compiled import Bytes, Floats, Ints, U, Words, apart, inlined
 from locstream.fitting.background import MARGIN, background_at
 from locstream.fitting.buffers import BLOCK
-from locstream.fitting.compiled import Bytes, Floats, Ints, U, Words, apart, inlined
 from locstream.fitting.smoothing import OUTSIDE, SMOOTH_ROWS
 
 WORD = 8

@@ -11,8 +11,8 @@ import math
 
 import numpy as np
 
+from locstream.compiled import Doubles, Flags, Floats, Ints, U, apart, kernel
 from locstream.fitting.buffers import STEP
-from locstream.fitting.compiled import Doubles, Flags, Floats, Ints, U, apart, kernel
 from locstream.fitting.gaussian import PHOTONS, SIGMA, X, Y
 from locstream.fitting.groups import SEARCH_PX, WIDTH_Y, Group, GroupRoom
 

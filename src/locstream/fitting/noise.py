@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from locstream.fitting.compiled import Floats, U, exact
+from locstream.compiled import Floats, U, exact
 from locstream.fitting.sensor import Sensor
 from locstream.stacks.source import Image
 

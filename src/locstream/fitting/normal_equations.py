@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from locstream.compiled import Doubles, Floats, U, apart, kernel
 from locstream.fitting.buffers import STEP, aligned
-from locstream.fitting.compiled import Doubles, Floats, U, apart, kernel
 from locstream.fitting.instructions import EIGHT, eliminate_eight
 
 SUMS = 4

@@ -14,7 +14,7 @@ import math
 
 import numpy as np
 
-from locstream.fitting.compiled import Doubles, Flags, Floats, Ints, kernel
+from locstream.compiled import Doubles, Flags, Floats, Ints, kernel
 from locstream.fitting.crowds import SMALLEST_CROWD, resolve_crowds, stand_in_crowd
 from locstream.fitting.gaussian import BACKGROUND, PHOTONS, SIGMA, SIGMA_Y, TWO_WIDTHS, SpotFits, X, Y
 from locstream.fitting.groups import (

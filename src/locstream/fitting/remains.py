@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from locstream.fitting.compiled import Floats, Ints, U, kernel
+from locstream.compiled import Floats, Ints, U, kernel
 from locstream.fitting.gaussian import PHOTONS, SIGMA, X, Y
 from locstream.fitting.groups import GroupRoom, along_axis
 from locstream.fitting.sensor import Sensor

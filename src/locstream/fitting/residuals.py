@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from locstream.calibration.camera import CameraCalibration
-from locstream.fitting.compiled import Floats, exact
+from locstream.compiled import Floats, exact
 from locstream.fitting.gaussian import gauss
 from locstream.fitting.sensor import Sensor, sensor
 from locstream.localizations import Localizations

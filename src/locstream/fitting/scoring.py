@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from locstream.fitting.compiled import Floats, inlined, kernel
+from locstream.compiled import Floats, inlined, kernel
 from locstream.fitting.lanes import (
     BACKGROUND,
     CORRELATION,

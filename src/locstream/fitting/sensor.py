@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from locstream.calibration.camera import CameraCalibration
-from locstream.fitting.compiled import Floats
+from locstream.compiled import Floats
 
 
 class Sensor(NamedTuple):

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from locstream.compiled import Bytes, Floats, Ints, U, apart, inlined
 from locstream.fitting.background import FOUR, FOURS, MARGIN, RING_ROWS
 from locstream.fitting.buffers import BLOCK, CACHE_LINE
-from locstream.fitting.compiled import Bytes, Floats, Ints, U, apart, inlined
 from locstream.fitting.instructions import prefetch
 from locstream.stacks.source import Image
 

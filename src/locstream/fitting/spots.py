@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from locstream.fitting.compiled import Floats, Ints, U, apart, exact, inlined
+from locstream.compiled import Floats, Ints, U, apart, exact, inlined
 from locstream.fitting.gaussian import BACKGROUND, PHOTONS, SIGMA, X, Y
 from locstream.fitting.lanes import Columns
 from locstream.fitting.matched_filter import Peaks

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+from locstream.compiled import Floats
 from locstream.errors import ConfigError, StackError
-from locstream.fitting.compiled import Floats
 from locstream.fitting.sensor import Sensor
 from locstream.stacks.source import Image
 

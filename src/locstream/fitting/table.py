@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from locstream.fitting.compiled import exact
+from locstream.compiled import exact
 from locstream.fitting.gaussian import BACKGROUND, PHOTONS, SIGMA, SIGMA_Y, TWO_WIDTHS, SpotFits, X, Y
 from locstream.fitting.status import FitStatus
 from locstream.localizations import Localizations

@@ -11,8 +11,8 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from locstream.compiled import exact
 from locstream.rendering.grid import Grid, Picture, Tally
 
 TRUNCATION = 3.0
@@ -66,7 +66,7 @@ def accumulate(
     return Tally(*_splat(image, x, y, sigma_x, sigma_y, grid.left_nm, grid.top_nm, grid.bin_nm, *blur_nm))
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@exact
 def _profile(weights: npt.NDArray[np.float32], centre: float, sigma: float) -> tuple[int, int]:
     """Fill the integrals of a Gaussian over the pixels it touches; return the first pixel and their number.
 
@@ -85,7 +85,7 @@ def _profile(weights: npt.NDArray[np.float32], centre: float, sigma: float) -> t
     return first, n
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@exact
 def _splat(
     image: Picture,
     x_nm: npt.NDArray[np.float32],

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from locstream.compiled import exact
 from locstream.rendering.grid import Grid, Picture, Tally
 
 
@@ -34,7 +34,7 @@ def accumulate(image: Picture, grid: Grid, x_nm: npt.NDArray[np.floating], y_nm:
     return Tally(*_count(image, x, y, grid.left_nm, grid.top_nm, grid.bin_nm))
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@exact
 def _count(
     image: Picture,
     x_nm: npt.NDArray[np.float32],

@@ -35,17 +35,17 @@ def check_python() -> Finding:
 def check_numba() -> Finding:
     """Say which numba, for which processor, and how many spots are fitted side by side."""
     import numba
-    from llvmlite import binding
 
     from locstream.fitting.gaussian import LANES
+    from locstream.fitting.vectors import compiled_for
 
-    features = binding.get_host_cpu_features()
-    known = [shown for feature, shown in FEATURES.items() if features.get(feature)]
+    processor, features = compiled_for()
+    known = [shown for feature, shown in FEATURES.items() if feature in features]
     found = (
-        f"numba {numba.__version__}; {binding.get_host_cpu_name()} with {', '.join(known) or 'no wide vectors'}: "
+        f"numba {numba.__version__}; {processor} with {', '.join(known) or 'no wide vectors'}: "
         f"{LANES} spots side by side"
     )
-    if not any(features.get(feature) for feature in VECTORS):
+    if not features.intersection(VECTORS):
         return warning("numba", found, "expect fits several times slower than documented; use a processor with AVX2")
     return ok("numba", found)
 

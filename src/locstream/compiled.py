@@ -1,4 +1,4 @@
-"""How the kernels are compiled, and what their arrays are called."""
+"""How the kernels are compiled, for which processor, and what their arrays are called."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any
 import numba
 import numpy as np
 import numpy.typing as npt
+from numba.core import config
+from numba.core.codegen import get_host_cpu_features
 from numba.core.compiler import Compiler
 
 Floats = npt.NDArray[np.float32]
@@ -18,6 +20,21 @@ Words = npt.NDArray[np.uint64]
 
 U = np.uintp
 """An index that numba does not test for being negative; the test would keep LLVM from vectorizing the loop."""
+
+
+def wide(features: str) -> str:
+    """Return the features of a processor, LLVM's list of them, such that AVX-512 is used where it is faster.
+
+    LLVM holds all of Intel's processors to 256 bits, as the first that had 512, up to Cascade Lake, lowered their clock
+    for them. Those from Ice Lake on, the first with AVX-512 VBMI, hardly do: the fits take 0.83 of the time there.
+    """
+    return f"{features},-prefer-256-bit" if "+avx512vbmi" in features.split(",") else features
+
+
+_settings: Any = config  # made as it is imported, mypy does not see them
+_features: Any = get_host_cpu_features  # not annotated
+if _settings.CPU_FEATURES is None and _settings.CPU_NAME is None:  # else the user has said what to compile for
+    _settings.CPU_FEATURES = wide(_features())  # read when the first kernel of a process is declared
 
 # Not "nnan" and "ninf": guards against such numbers must stay. Those of a sum say ``sum < np.inf``: np.isfinite
 # multiplies by 0, and "reassoc" lets LLVM do that to the terms.
