@@ -29,6 +29,7 @@ from locstream.fitting.buffers import CACHE_LINE
 from locstream.fitting.information import add_rows, gauss, integrate, sum_rows
 from locstream.fitting.lanes import (
     BACKGROUND,
+    BEYOND,
     CHI2,
     CORRELATION,
     COUNTS,
@@ -36,7 +37,6 @@ from locstream.fitting.lanes import (
     KNOWN,
     LANES,
     MAX_BOX,
-    MOVED,
     NO_WIDTH,
     ONE_WIDTH,
     PHOTONS,
@@ -173,7 +173,7 @@ def _store(w: Floats, lane: int, compiled_for: tuple[Columns, Unknowns], fits: S
     ):
         status[n] = _AT_BOUND
     else:
-        status[n] = _CONVERGED if w[U(MOVED * LANES) + first] < 1 else _NOT_CONVERGED
+        status[n] = _CONVERGED if w[U(BEYOND * LANES) + first] < 0 else _NOT_CONVERGED
 
 
 @kernel
@@ -224,7 +224,7 @@ def fit_boxes(
         step(w, unknowns, widest(columns))
         finished = 0
         for lane in range(LANES):
-            goes_on = w[MOVED * LANES + lane] >= 1 and w[STEPS * LANES + lane] < MAX_ITERATIONS
+            goes_on = w[BEYOND * LANES + lane] >= 0 and w[STEPS * LANES + lane] < MAX_ITERATIONS
             done[U(finished)] = lane
             finished += not (goes_on or spot_of[lane] < 0)
         loaded = min(finished, counts.shape[0] - taken)

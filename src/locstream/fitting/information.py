@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from locstream.compiled import Floats, inlined, kernel
+from locstream.compiled import Floats, inlined, inverse, kernel
 from locstream.fitting.lanes import (
     BACKGROUND,
     CHI2,
@@ -19,10 +19,13 @@ from locstream.fitting.lanes import (
     EDGES,
     EX,
     EY,
+    FIRST_EDGE,
+    HEIGHT,
     INFORMATION,
     KNOWN,
     LANES,
     MAX_BOX,
+    PER_PIXEL,
     PHOTONS,
     R0,
     RD,
@@ -49,11 +52,14 @@ from locstream.fitting.lanes import (
     Columns,
     Values,
     X,
+    Y,
 )
 
 PART = 5
 """Pixels that one loop takes: a longer one LLVM would not unroll, nor then vectorize the loop over lanes around it."""
 NOTHING = (np.float32(0),) * SUMS_A_ROW
+EXP_32 = tuple((-1 / 32) ** k / math.factorial(k) for k in range(7))
+"""Coefficients of the series of exp(-x / 32), x up to 21."""
 ALONE = -1
 """In place of a profile: none."""
 
@@ -67,13 +73,13 @@ def gauss(u: np.float32) -> tuple[np.float32, np.float32]:
     """
     one, half = np.float32(1), np.float32(0.5)
     a = min(abs(u), np.float32(4.6))
-    t = a * a * np.float32(1 / 32)
-    p = one - t * np.float32(1 / 6)
-    for k in (5, 4, 3, 2, 1):
-        p = one - t * np.float32(1 / k) * p
+    a2 = a * a
+    p = np.float32(EXP_32[-1])
+    for k in range(len(EXP_32) - 1, 0, -1):
+        p = np.float32(EXP_32[k - 1]) + a2 * p
     for _ in range(5):
         p = p * p
-    z = one / (one + np.float32(0.3275911) * a)
+    z = inverse(one + np.float32(0.3275911) * a)
     q = np.float32(-0.5 * 1.453152027) + z * np.float32(0.5 * 1.061405429)
     q = np.float32(-0.5 * 0.284496736) + z * (np.float32(0.5 * 1.421413741) + z * q)
     q = np.float32(0.5 * 0.254829592) + z * q
@@ -83,18 +89,24 @@ def gauss(u: np.float32) -> tuple[np.float32, np.float32]:
 @kernel
 def integrate(w: Floats, columns: Columns) -> None:
     """Integrate the Gaussian over each pixel along both axes, with its derivatives after position and width."""
-    one, half = np.float32(1), np.float32(0.5)
+    half, root = np.float32(0.5), np.float32(math.sqrt(0.5))
+    for lane in range(LANES):  # both axes in one loop: a shorter one LLVM unrolls instead
+        qx, qy = inverse(w[SIGMA * LANES + lane]), inverse(w[SIGMA_Y * LANES + lane])
+        w[FIRST_EDGE * LANES + lane] = (-half - w[X * LANES + lane]) * qx * root
+        w[(FIRST_EDGE + 1) * LANES + lane] = (-half - w[Y * LANES + lane]) * qy * root
+        w[PER_PIXEL * LANES + lane], w[(PER_PIXEL + 1) * LANES + lane] = qx * root, qy * root
+        w[HEIGHT * LANES + lane] = qx * np.float32(1 / math.sqrt(2 * math.pi))
+        w[(HEIGHT + 1) * LANES + lane] = qy * np.float32(1 / math.sqrt(2 * math.pi))
     for axis in range(2):
-        centre, sigma = X + axis, SIGMA + axis * (SIGMA_Y - SIGMA)
         for k in range(len(columns) + 1):
             for lane in range(LANES):
-                q = one / w[sigma * LANES + lane]
-                u = (np.float32(k) - half - w[centre * LANES + lane]) * q
-                integral, density = gauss(u * np.float32(math.sqrt(0.5)))
-                density *= q * np.float32(1 / math.sqrt(2 * math.pi))
+                per_pixel = w[(PER_PIXEL + axis) * LANES + lane]
+                u = w[(FIRST_EDGE + axis) * LANES + lane] + np.float32(k) * per_pixel
+                integral, density = gauss(u)
+                density *= w[(HEIGHT + axis) * LANES + lane]
                 w[(EDGES + k) * LANES + lane] = -integral
                 w[(EDGES + MAX_BOX + 1 + k) * LANES + lane] = density
-                w[(EDGES + 2 * (MAX_BOX + 1) + k) * LANES + lane] = u * density
+                w[(EDGES + 2 * (MAX_BOX + 1) + k) * LANES + lane] = np.float32(math.sqrt(2)) * u * density
         for table in range(3):
             left = (EDGES + table * (MAX_BOX + 1)) * LANES
             pixel = (EX + (3 * axis + table) * MAX_BOX) * LANES
@@ -112,7 +124,7 @@ def _add_pixel(
     e, d, s = w[(EX + i) * LANES + lane], w[(DX + i) * LANES + lane], w[(SX + i) * LANES + lane]
     count = w[(COUNTS + pixel) * LANES + lane]
     mean = peak * e + background + w[(KNOWN + pixel) * LANES + lane]
-    weight = one / mean
+    weight = inverse(mean)
     r = count * weight - one
     we, wd, ws = weight * e, weight * d, weight * s
     return (

@@ -31,15 +31,18 @@ X0, Y0 = 6, 7  # where the fit started
 FOCUS = 8  # the width the fit started from
 PRECISION = 9  # of the prior for the width around it, 0 where there is none
 STEPS = 10  # taken so far
-MOVED = 11  # square of the largest change in the last step, in parts of one that counts as none
+BEYOND = 11  # by how much the square of what is left of the way exceeds one that counts as none; only its sign tells
 CHI2 = 12
 SHARE = 13  # the part of the next step that is taken
 LAST = 14  # 5 rows, the last step of all but the background, had it been taken whole
 VARIANCE = 19  # 6 rows, the bounds in the order of the parameters
 CORRELATION = 25  # of the two widths
+LENGTH2 = 26  # square of the last step, had it been taken whole, in standard deviations
+# Along x, along y: from the centre to the first edge and from edge to edge, in widths times √2; the Gaussian's height.
+FIRST_EDGE, PER_PIXEL, HEIGHT = 27, 29, 31
 # The unknowns are x, y, N, σx, σy, b: b last, so that it is limited first where the step is solved for.
-INFORMATION = 26  # 21 rows, the upper triangle row by row
-SCORE = 47  # 6 rows
+INFORMATION = 33  # 21 rows, the upper triangle row by row
+SCORE = 54  # 6 rows
 EDGES = SCORE + 6  # of the pixels of one axis, 3 × (MAX_BOX + 1) rows: integral, Gaussian, Gaussian times distance
 # Along each axis, MAX_BOX rows each: the Gaussian integrated over the pixels, its derivatives after position and width.
 EX, DX, SX, EY, DY, SY = (EDGES + 3 * (MAX_BOX + 1) + k * MAX_BOX for k in range(6))
