@@ -10,7 +10,7 @@ import numba
 import numpy as np
 import pytest
 
-from locstream.compiled import ToldApart
+from locstream.compiled import TWO_UNITS, ToldApart
 from locstream.fitting.gaussian import FitModel, box_columns
 from locstream.fitting.information import add_rows, integrate, sum_rows
 from locstream.fitting.lanes import LANES, MAX_BOX, ROWS
@@ -56,9 +56,11 @@ def test_the_step_of_many_spots_at_a_time(model: FitModel) -> None:
     assert_vectorized(instructions(step, np.ones(ROWS * LANES, np.float32), unknowns, np.float32(3.5)))
 
 
-def test_registers_are_as_wide_as_they_should_be() -> None:
-    _, features = compiled_for()
-    widest = "zmm" if "avx512vbmi" in features else "ymm" if "avx2" in features else "xmm"
+def test_registers_are_as_wide_as_is_asked_for() -> None:
+    processor, features = compiled_for()
+    if "avx512f" in features and processor not in TWO_UNITS and not processor.startswith("znver"):
+        pytest.skip(f"LLVM chooses between 256 and 512 bits for {processor}")
+    widest = "zmm" if "avx512f" in features else "ymm" if "avx2" in features else "xmm"
     _, unknowns = box_columns(7)
     assert f"%{widest}" in instructions(step, np.ones(ROWS * LANES, np.float32), unknowns, np.float32(3.5))
 

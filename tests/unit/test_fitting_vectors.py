@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from locstream.compiled import wide
+from locstream.compiled import features_of
 from locstream.fitting import vectors
 from locstream.fitting.gaussian import LANES
 from locstream.fitting.vectors import compiled_for, vector_text
@@ -39,17 +39,18 @@ def test_here_it_is_the_width_that_the_kernels_have() -> None:
 
 
 @pytest.mark.parametrize(
-    ("features", "more"),
+    ("processor", "features", "more"),
     [
-        ("+avx2,+avx512f,+avx512vbmi", ",-prefer-256-bit"),
-        ("+avx2,+avx512f,-avx512vbmi", ""),
-        ("+avx2,-avx512f,-avx512vbmi", ""),
-        ("", ""),
+        ("icelake-server", "+avx2,+avx512f", ",-prefer-256-bit"),
+        ("icelake-server", "+avx2,-avx512f", ""),
+        ("cascadelake", "+avx2,+avx512f", ""),
+        ("tigerlake", "+avx2,+avx512f", ""),
+        ("znver5", "+avx2,+avx512f", ""),
+        ("generic", "", ""),
     ],
-    ids=["from Ice Lake on", "up to Cascade Lake", "without AVX-512", "unknown"],
 )
-def test_registers_of_512_bits_are_used_where_they_do_not_slow_the_clock(features: str, more: str) -> None:
-    assert wide(features) == features + more
+def test_registers_of_512_bits_are_asked_for_where_they_are_faster(processor: str, features: str, more: str) -> None:
+    assert features_of(processor, features) == features + more
 
 
 def target_in_a_process(**told: str) -> str:
