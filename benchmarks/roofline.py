@@ -46,12 +46,12 @@ def fit_flops(box: int, iterations: float) -> float:
 
     In each iteration a pixel takes 35: mean 3, its inverse 1, residual 2, chi-square 3, three weighted profiles 3, ten
     sums of products 17, four sums of the residual with the profiles 7, less one that is shared. A row takes 60 to bring
-    its sums into the matrix and the score. Each edge of a pixel on each axis takes 40 for the error function and the
+    its sums into the matrix and the score. Each edge of a pixel on each axis takes 34 for the error function and the
     exponential, each pixel of each axis 15 for the integral and its derivatives. To solve for five unknowns, and for
     the bound, takes 200.
     """
     pixels, axes = box * box, 2 * box
-    return iterations * (35 * pixels + 60 * box + 40 * (axes + 2) + 15 * axes + 200)
+    return iterations * (35 * pixels + 60 * box + 34 * (axes + 2) + 15 * axes + 200)
 
 
 @numba.njit(fastmath=True)

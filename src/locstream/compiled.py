@@ -39,7 +39,7 @@ def features_of(processor: str, features: str) -> str:
 _settings: Any = config  # made as it is imported, mypy does not see them
 _features: Any = get_host_cpu_features  # not annotated
 if _settings.CPU_FEATURES is None and _settings.CPU_NAME is None:  # else the user has said what to compile for
-    # read when the first kernel of a process is declared
+    # For the whole process; numba reads it when the first kernel is declared, and not again.
     _settings.CPU_FEATURES = features_of(binding.get_host_cpu_name(), _features())
 
 # Not "nnan" and "ninf": guards against such numbers must stay. Those of a sum say ``sum < np.inf``: np.isfinite
@@ -53,16 +53,6 @@ kernel = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
 inlined = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST, forceinline=True)
 """The same, compiled into whoever calls it: a call passes every array as nine words, and ends a loop over lanes being
 vector instructions."""
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST | {"ninf"}, forceinline=True)
-def inverse(value: np.float32) -> np.float32:
-    """Return 1 / value, float32, to two units in the last place; of 0 and of what is not finite, nothing to rely on.
-
-    Only so does LLVM take the processor's estimate and improve it by a step of Newton's: a division takes five times
-    as long.
-    """
-    return np.float32(1) / value
 
 
 _set_up: Any = Compiler.__init__  # not annotated

@@ -7,7 +7,8 @@ import pytest
 
 from fitting_frames import integrated
 from locstream.fitting import FitStatus, fit_spots
-from locstream.fitting.gaussian import LANES, PHOTONS, SIGMA, X, Y, gauss
+from locstream.fitting.gaussian import BACKGROUND, LANES, PHOTONS, SIGMA, X, Y, gauss
+from locstream.fitting.scoring import MIN_BACKGROUND
 
 
 def spots(n: int, box: int = 7, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -102,6 +103,18 @@ def test_a_wrong_width_to_start_from_does_not_matter(sigma: float) -> None:
     images, _ = spots(100)
     right, wrong = fit_spots(images, 1.3), fit_spots(images, sigma)
     np.testing.assert_allclose(wrong.estimate[:, [X, Y, SIGMA]], right.estimate[:, [X, Y, SIGMA]], atol=4e-3)
+
+
+def test_a_background_that_rests_at_its_limit_does_not_hold_up_the_rest() -> None:
+    rng = np.random.default_rng(2)
+    xy = 3 + rng.uniform(-0.5, 0.5, (4000, 2))
+    light = np.array([1000 * np.outer(integrated(y, 1.3, 0, 7), integrated(x, 1.3, 0, 7)) for x, y in xy])
+    fits = fit_spots((rng.poisson(light) + rng.normal(0, 1, light.shape)).astype(np.float32), 1.3, 1.0)
+    at_limit = fits.estimate[:, BACKGROUND] <= MIN_BACKGROUND
+    assert 0.3 < at_limit.mean() < 0.7
+    assert (fits.status == FitStatus.CONVERGED).all()
+    # some steps are needed to get there
+    assert fits.iterations[at_limit].mean() < fits.iterations[~at_limit].mean() + 3
 
 
 def test_read_noise_that_is_known_makes_positions_better() -> None:

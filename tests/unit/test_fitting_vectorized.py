@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import re
 from typing import Any, get_args
@@ -58,7 +59,8 @@ def test_the_step_of_many_spots_at_a_time(model: FitModel) -> None:
 
 def test_registers_are_as_wide_as_is_asked_for() -> None:
     processor, features = compiled_for()
-    if "avx512f" in features and processor not in TWO_UNITS and not processor.startswith("znver"):
+    chosen = processor in TWO_UNITS or processor.startswith("znver")
+    if "avx512f" in features and not (chosen and "NUMBA_CPU_NAME" not in os.environ):
         pytest.skip(f"LLVM chooses between 256 and 512 bits for {processor}")
     widest = "zmm" if "avx512f" in features else "ymm" if "avx2" in features else "xmm"
     _, unknowns = box_columns(7)

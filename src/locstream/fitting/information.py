@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from locstream.compiled import Floats, inlined, inverse, kernel
+from locstream.compiled import Floats, inlined, kernel
 from locstream.fitting.lanes import (
     BACKGROUND,
     CHI2,
@@ -79,7 +79,7 @@ def gauss(u: np.float32) -> tuple[np.float32, np.float32]:
         p = np.float32(EXP_32[k - 1]) + a2 * p
     for _ in range(5):
         p = p * p
-    z = inverse(one + np.float32(0.3275911) * a)
+    z = one / (one + np.float32(0.3275911) * a)
     q = np.float32(-0.5 * 1.453152027) + z * np.float32(0.5 * 1.061405429)
     q = np.float32(-0.5 * 0.284496736) + z * (np.float32(0.5 * 1.421413741) + z * q)
     q = np.float32(0.5 * 0.254829592) + z * q
@@ -89,9 +89,9 @@ def gauss(u: np.float32) -> tuple[np.float32, np.float32]:
 @kernel
 def integrate(w: Floats, columns: Columns) -> None:
     """Integrate the Gaussian over each pixel along both axes, with its derivatives after position and width."""
-    half, root = np.float32(0.5), np.float32(math.sqrt(0.5))
+    one, half, root = np.float32(1), np.float32(0.5), np.float32(math.sqrt(0.5))
     for lane in range(LANES):  # both axes in one loop: a shorter one LLVM unrolls instead
-        qx, qy = inverse(w[SIGMA * LANES + lane]), inverse(w[SIGMA_Y * LANES + lane])
+        qx, qy = one / w[SIGMA * LANES + lane], one / w[SIGMA_Y * LANES + lane]
         w[FIRST_EDGE * LANES + lane] = (-half - w[X * LANES + lane]) * qx * root
         w[(FIRST_EDGE + 1) * LANES + lane] = (-half - w[Y * LANES + lane]) * qy * root
         w[PER_PIXEL * LANES + lane], w[(PER_PIXEL + 1) * LANES + lane] = qx * root, qy * root
@@ -124,7 +124,7 @@ def _add_pixel(
     e, d, s = w[(EX + i) * LANES + lane], w[(DX + i) * LANES + lane], w[(SX + i) * LANES + lane]
     count = w[(COUNTS + pixel) * LANES + lane]
     mean = peak * e + background + w[(KNOWN + pixel) * LANES + lane]
-    weight = inverse(mean)
+    weight = one / mean
     r = count * weight - one
     we, wd, ws = weight * e, weight * d, weight * s
     return (

@@ -37,7 +37,7 @@ SHARE = 13  # the part of the next step that is taken
 LAST = 14  # 5 rows, the last step of all but the background, had it been taken whole
 VARIANCE = 19  # 6 rows, the bounds in the order of the parameters
 CORRELATION = 25  # of the two widths
-LENGTH2 = 26  # square of the last step, had it been taken whole, in standard deviations
+LENGTH = 26  # of the last step, had it been taken whole, in standard deviations
 # Along x, along y: from the centre to the first edge and from edge to edge, in widths times √2; the Gaussian's height.
 FIRST_EDGE, PER_PIXEL, HEIGHT = 27, 29, 31
 # The unknowns are x, y, N, σx, σy, b: b last, so that it is limited first where the step is solved for.

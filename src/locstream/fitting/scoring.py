@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from locstream.compiled import Floats, inlined, inverse, kernel
+from locstream.compiled import Floats, inlined, kernel
 from locstream.fitting.lanes import (
     BACKGROUND,
     BEYOND,
@@ -13,7 +13,7 @@ from locstream.fitting.lanes import (
     INFORMATION,
     LANES,
     LAST,
-    LENGTH2,
+    LENGTH,
     NO_WIDTH,
     ONE_WIDTH,
     PHOTONS,
@@ -62,7 +62,7 @@ def clip(value: np.float32, low: np.float32, high: np.float32) -> np.float32:
 
 @inlined
 def _beyond(change: np.float32, left2: np.float32, variance: np.float32, scale: np.float32) -> np.float32:
-    """Return by how much the square of what is left, `left2` that of the step, exceeds the largest that is nothing."""
+    """Return by how much the square of what is left, `left2` in parts of the change's, exceeds what is nothing."""
     none2 = max(TOLERANCE * TOLERANCE * scale * scale, TOLERANCE_SIGMAS * TOLERANCE_SIGMAS * variance)
     return change * change * left2 - none2
 
@@ -108,25 +108,26 @@ def _score(w: Floats, lane: int, unknowns: Unknowns, of_prior: np.float32) -> Va
 @inlined
 def _decompose(a: Values) -> tuple[Values, Values]:
     """Return the Cholesky decomposition LDLᵀ: L below its diagonal of ones, row by row, and the inverse of D."""
+    one = np.float32(1)
     a00, a01, a02, a03, a04, a05, a11, a12, a13, a14, a15, a22, a23, a24, a25, a33, a34, a35, a44, a45, a55 = a
-    q0 = inverse(a00)
+    q0 = one / a00
     l10, l20, l30, l40, l50 = a01 * q0, a02 * q0, a03 * q0, a04 * q0, a05 * q0
-    q1 = inverse(a11 - l10 * a01)
+    q1 = one / (a11 - l10 * a01)
     u21, u31, u41, u51 = a12 - l20 * a01, a13 - l30 * a01, a14 - l40 * a01, a15 - l50 * a01
     l21, l31, l41, l51 = u21 * q1, u31 * q1, u41 * q1, u51 * q1
-    q2 = inverse(a22 - l20 * a02 - l21 * u21)
+    q2 = one / (a22 - l20 * a02 - l21 * u21)
     u32 = a23 - l30 * a02 - l31 * u21
     u42 = a24 - l40 * a02 - l41 * u21
     u52 = a25 - l50 * a02 - l51 * u21
     l32, l42, l52 = u32 * q2, u42 * q2, u52 * q2
-    q3 = inverse(a33 - l30 * a03 - l31 * u31 - l32 * u32)
+    q3 = one / (a33 - l30 * a03 - l31 * u31 - l32 * u32)
     u43 = a34 - l40 * a03 - l41 * u31 - l42 * u32
     u53 = a35 - l50 * a03 - l51 * u31 - l52 * u32
     l43, l53 = u43 * q3, u53 * q3
-    q4 = inverse(a44 - l40 * a04 - l41 * u41 - l42 * u42 - l43 * u43)
+    q4 = one / (a44 - l40 * a04 - l41 * u41 - l42 * u42 - l43 * u43)
     u54 = a45 - l50 * a04 - l51 * u41 - l52 * u42 - l53 * u43
     l54 = u54 * q4
-    q5 = inverse(a55 - l50 * a05 - l51 * u51 - l52 * u52 - l53 * u53 - l54 * u54)
+    q5 = one / (a55 - l50 * a05 - l51 * u51 - l52 * u52 - l53 * u53 - l54 * u54)
     return (l10, l20, l21, l30, l31, l32, l40, l41, l42, l43, l50, l51, l52, l53, l54), (q0, q1, q2, q3, q4, q5)
 
 
@@ -190,33 +191,32 @@ def _forward(lower: Values, score: Values, share: np.float32) -> Values:
 
 @inlined
 def _count_step(w: Floats, lane: int, step: Values, length2: np.float32) -> np.float32:
-    """Count a step and leave the part that is to be taken of the next; return the square of what is left of the way.
+    """Count a step and leave the part that is to be taken of the next; return what is left, squared, in parts of this.
 
     Where steps shrink by a factor q the way that is left is 1 / (1 - q) of a step: more than one where they creep,
-    less where they swing about the solution. So q / (1 - q) of the step that was taken is left after it. This q, which
-    tells whether to go on, compares lengths in standard deviations, `length2` is their square; the first step counts as
-    if as much were left.
+    less where they swing about the solution. So q / (1 - q) of a step is left after it. This q, which tells whether to
+    go on, is of their lengths in standard deviations, `length2` the square of this one's; after the first as much
+    counts as left as it was long.
     """
     one = np.float32(1)
     share = w[SHARE * LANES + lane]
-    whole = inverse(share)
+    whole = one / share
     f0, f1, f2, f3, f4 = step[0] * whole, step[1] * whole, step[2] * whole, step[3] * whole, step[4] * whole
     first = LAST * LANES + lane
     p0, p1, p2, p3, p4 = (
         w[first], w[first + LANES], w[first + 2 * LANES], w[first + 3 * LANES], w[first + 4 * LANES],
     )  # fmt: skip
     along = f0 * p0 + f1 * p1 + f2 * p2 + f3 * p3 + f4 * p4
-    q = along * inverse(p0 * p0 + p1 * p1 + p2 * p2 + p3 * p3 + p4 * p4)
+    q = along / (p0 * p0 + p1 * p1 + p2 * p2 + p3 * p3 + p4 * p4)
     w[first], w[first + LANES], w[first + 2 * LANES], w[first + 3 * LANES], w[first + 4 * LANES] = f0, f1, f2, f3, f4
     steps = w[STEPS * LANES + lane] + one
-    next_share = max(share * inverse(max(one - q, share / MAX_SHARE)), MIN_SHARE)
+    next_share = max(share / max(one - q, share / MAX_SHARE), MIN_SHARE)
     w[STEPS * LANES + lane] = steps
     w[SHARE * LANES + lane] = next_share if steps >= WHOLE_STEPS else one
-    length2 *= whole * whole
-    q2 = length2 / w[LENGTH2 * LANES + lane]
-    w[LENGTH2 * LANES + lane] = length2
-    shrunk = max(one - np.sqrt(q2), LEAST_SHRUNK)
-    return max(q2 / (shrunk * shrunk), LEAST_LEFT * LEAST_LEFT) if steps > one else one
+    length, last = np.sqrt(length2) * whole, w[LENGTH * LANES + lane]
+    w[LENGTH * LANES + lane] = length
+    left = max(length / max(last - length, LEAST_SHRUNK * last), LEAST_LEFT)
+    return left * left if steps > one else one
 
 
 @kernel
@@ -226,7 +226,7 @@ def step(w: Floats, unknowns: Unknowns, max_sigma: np.float32) -> None:
     for lane in range(LANES):
         x, y, n = w[X * LANES + lane], w[Y * LANES + lane], w[PHOTONS * LANES + lane]
         s, t, b = w[SIGMA * LANES + lane], w[SIGMA_Y * LANES + lane], w[BACKGROUND * LANES + lane]
-        per_n, precision = inverse(n), w[PRECISION * LANES + lane]  # the unknowns are N·x, N·y, N·σ
+        per_n, precision = one / n, w[PRECISION * LANES + lane]  # the unknowns are N·x, N·y, N·σ
         of_prior = precision * (w[FOCUS * LANES + lane] - s) * per_n
         lower, q = _decompose(_information(w, lane, unknowns, precision * per_n * per_n))
         excess = unsaid(precision, w[FOCUS * LANES + lane]) * per_n * per_n
@@ -251,7 +251,8 @@ def step(w: Floats, unknowns: Unknowns, max_sigma: np.float32) -> None:
         z2 = clip(y2 * q2 - l32 * z3 - l42 * z4 - l52 * z5, np.float32(-0.5) * n, n)
         z1 = y1 * q1 - l21 * z2 - l31 * z3 - l41 * z4 - l51 * z5
         z0 = y0 * q0 - l10 * z1 - l20 * z2 - l30 * z3 - l40 * z4 - l50 * z5
-        length2 = y0 * y0 * q0 + y1 * y1 * q1 + y2 * y2 * q2 + y3 * y3 * q3 + y4 * y4 * q4 + y5 * y5 * q5
+        # A background that rests at its limit takes no step: its part is that which it takes.
+        length2 = y0 * y0 * q0 + y1 * y1 * q1 + y2 * y2 * q2 + y3 * y3 * q3 + y4 * y4 * q4 + y5 * z5
         left2 = _count_step(w, lane, (z0, z1, z2, z3, z4), length2)
 
         x0, y0_ = w[X0 * LANES + lane], w[Y0 * LANES + lane]

@@ -9,10 +9,10 @@ class FitStatus(IntEnum):
     """The value of the column ``status``."""
 
     CONVERGED = 0
-    """The last step was below the tolerance."""
+    """What was left of the way was below the tolerance."""
     AT_BOUND = 1
     """Position, width or photons ended at the limit of what the box can tell."""
     NOT_CONVERGED = 2
-    """The steps were still larger than the tolerance after the last one allowed."""
+    """More than the tolerance was left after the last step allowed."""
     BAD_DATA = 3
     """A pixel of the box is saturated, or the fit gave a number that is not finite."""
