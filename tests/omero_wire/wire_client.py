@@ -30,7 +30,7 @@ def connected(url: str, user: str = "ada", password: str = "secret", **propertie
     client = omero.client(host=url, pmap={k.replace("__", "."): v for k, v in properties.items()})
     try:
         client.createSession(user, password)
-    except Exception:
+    except Exception:  # raised again: whatever it was, the threads of a client that nobody gets must end
         client.__del__()
         raise
     return client
