@@ -144,7 +144,7 @@ def test_the_correlation_of_the_widths(sigma_x: float, sigma_y: float) -> None:
     fits = room_for_fits(1, "sigma_xy")
     flat = spots.reshape(1, -1)
     start = theta[None, :5].astype(np.float32)
-    fit_boxes(flat, np.zeros_like(flat), start, 0.0, box_columns(BOX, "sigma_xy"), fits)
+    fit_boxes(flat, np.zeros_like(flat), start, sigma_x, 0.0, box_columns(BOX, "sigma_xy"), fits)
     slope = derivatives(elliptic(BOX), theta)
     covariance = np.linalg.inv((slope / mean.ravel()) @ slope.T)
     expected = covariance[SIGMA, SIGMA_Y] / np.sqrt(covariance[SIGMA, SIGMA] * covariance[SIGMA_Y, SIGMA_Y])

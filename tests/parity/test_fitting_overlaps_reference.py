@@ -16,6 +16,7 @@ from locstream.fitting.overlaps import resolve_overlaps, room_to_find
 from locstream.fitting.scoring import WIDTHS_VARY
 from locstream.fitting.sensor import sensor
 from locstream.fitting.spots import cut_spots, room_for_spots
+from locstream.fitting.starts import start_weights
 
 CAMERA = CameraCalibration(100.0, 100.0, 0.5, 1.0)
 SIGMA_PX, BACKGROUND = 1.3, 10.0
@@ -29,8 +30,10 @@ def fitted(image: np.ndarray, pixels: list[tuple[int, int]], room: GroupRoom | N
     n = len(pixels)
     peaks = Peaks(np.array(pixels, np.int32), np.full(n, 100, np.float32), np.full(n, BACKGROUND, np.float32))
     spots, fits = room_for_spots(n, BOX), room_for_fits(n + room_to_find(n))
-    cut_spots(image, eyes, 65_536.0, peaks, 20.0, SIGMA_PX, box_columns(BOX)[0], spots)
-    fit_boxes(spots.counts, spots.known, spots.start, 0.0, box_columns(BOX), fits)
+    compiled_for = box_columns(BOX)
+    weights = start_weights(BOX, SIGMA_PX, compiled_for[1])
+    cut_spots(image, eyes, 65_536.0, peaks, 20.0, SIGMA_PX, weights, compiled_for, spots)
+    fit_boxes(spots.light, spots.known, spots.start, SIGMA_PX, 0.0, compiled_for, fits)
     fits.estimate[:n, :2] += spots.corner[:, ::-1]
     room = room or room_for_groups(BOX, SIGMA_PX)
     return fits, resolve_overlaps(image, eyes, 65_536.0, 5.0, SIGMA_PX, peaks, spots, BOX, False, room, fits)

@@ -16,6 +16,7 @@ from locstream.fitting.matched_filter import Peaks
 from locstream.fitting.overlaps import resolve_overlaps, room_to_find
 from locstream.fitting.sensor import sensor
 from locstream.fitting.spots import cut_spots, room_for_spots
+from locstream.fitting.starts import start_weights
 
 CAMERA = CameraCalibration(pixel_size_nm=100.0, offset_adu=100.0, gain_e_per_adu=0.5, read_noise_e=1.6)
 LENS = lens()
@@ -87,8 +88,10 @@ def test_those_that_stand_alone_stay_as_they_were_fitted() -> None:
     image, eyes, n = expose(mean, CAMERA, rng), sensor(CAMERA, SIZE, SIZE), len(pixels)
     peaks = Peaks(np.array(pixels, np.int32), np.full(n, 100, np.float32), np.full(n, 10, np.float32))
     spots, fits = room_for_spots(n, BOX), room_for_fits(n + room_to_find(n), "sigma_xy")
-    cut_spots(image, eyes, 65_536.0, peaks, 20.0, SIGMA_PX, box_columns(BOX, "sigma_xy")[0], spots)
-    fit_boxes(spots.counts, spots.known, spots.start, 0.25, box_columns(BOX, "sigma_xy"), fits)
+    compiled_for = box_columns(BOX, "sigma_xy")
+    weights = start_weights(BOX, SIGMA_PX, compiled_for[1])
+    cut_spots(image, eyes, 65_536.0, peaks, 20.0, SIGMA_PX, weights, compiled_for, spots)
+    fit_boxes(spots.light, spots.known, spots.start, SIGMA_PX, 0.25, compiled_for, fits)
     fits.estimate[:n, :2] += spots.corner[:, ::-1]
     before = [values[:n].copy() for values in fits]
     room = room_for_groups(BOX, SIGMA_PX, 2)

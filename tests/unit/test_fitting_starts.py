@@ -4,53 +4,89 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from fitting_frames import integrated
-from locstream.fitting.gaussian import BACKGROUND, PHOTONS, SIGMA, X, Y, box_columns
+from fitting_reference import derivatives
+from locstream.fitting.gaussian import BACKGROUND, PHOTONS, SIGMA, FitModel, X, Y, box_columns
 from locstream.fitting.scoring import MIN_BACKGROUND, MIN_PHOTONS
-from locstream.fitting.starts import prepare
+from locstream.fitting.starts import FARTHEST_PX, NARROWEST, TYPICAL_BACKGROUND, WIDEST, start_weights, write_starts
+
+FOCUS_PX = 1.3
 
 
-def started(spots: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the counts with what is known, and the start of each fit."""
-    n, box, _ = spots.shape
-    counts, start = np.empty((n, box * box), np.float32), np.empty((n, 5), np.float32)
-    prepare(spots.reshape(n, -1).astype(np.float32), known.astype(np.float32), 1.3, box_columns(box)[0], counts, start)
-    return counts, start
-
-
-@pytest.mark.parametrize("box", [7, 9, 15])
-@pytest.mark.parametrize(("x", "y"), [(0.0, 0.0), (0.4, -0.3), (-0.5, 0.5)])
-def test_a_spot_is_guessed_within_a_step(box: int, x: float, y: float) -> None:
+def spot(x: float, y: float, photons: float, sigma: float, background: float, box: int) -> np.ndarray:
+    """Return the mean of each pixel, `x` and `y` from the middle of the box."""
     middle = box // 2
-    mean = 10 + 1000 * np.outer(integrated(middle + y, 0.6, 0, box), integrated(middle + x, 0.6, 0, box))
-    _, start = started(mean[None], np.zeros((1, box * box)))
-    np.testing.assert_allclose(start[0, [X, Y]], [middle + x, middle + y], atol=0.15)
-    assert start[0, PHOTONS] == pytest.approx(1000, rel=0.1)
-    assert start[0, BACKGROUND] == pytest.approx(10, abs=3)
-    assert start[0, SIGMA] == np.float32(1.3)
+    image = np.outer(integrated(middle + y, sigma, 0, box), integrated(middle + x, sigma, 0, box))
+    return photons * image + background
 
 
-def test_what_is_known_is_added_to_the_counts_and_not_taken_for_light() -> None:
-    spots = np.random.default_rng(0).poisson(20, (6, 7, 7)).astype(float)
-    of_each = np.random.default_rng(1).uniform(1, 50, (6, 49))
-    alone, start = started(spots, np.zeros((1, 49)))
-    with_each, start_with_each = started(spots, of_each)
-    with_one, start_with_one = started(spots, of_each[:1])
-    np.testing.assert_array_equal(alone, spots.reshape(6, 49))
-    np.testing.assert_allclose(with_each, spots.reshape(6, 49) + of_each, rtol=1e-6)
-    np.testing.assert_allclose(with_one, spots.reshape(6, 49) + of_each[0], rtol=1e-6)
-    np.testing.assert_array_equal(start, start_with_each)
-    np.testing.assert_array_equal(start, start_with_one)
+def started(spots: np.ndarray, model: FitModel = "sigma") -> np.ndarray:
+    """Return where the fit of each spot starts."""
+    n, box, _ = spots.shape
+    compiled_for, start = box_columns(box, model), np.full((n, 5), np.nan, np.float32)
+    weights = start_weights(box, FOCUS_PX, compiled_for[1])
+    write_starts(spots.reshape(n, -1).astype(np.float32), weights, FOCUS_PX, compiled_for, start)
+    return start
+
+
+@pytest.mark.parametrize("box", [5, 7, 9, 15])
+@pytest.mark.parametrize(("x", "y"), [(0.0, 0.0), (0.4, -0.3), (-0.5, 0.5)])
+@pytest.mark.parametrize("sigma", [1.15, 1.3, 1.5])
+def test_a_spot_is_guessed_within_a_step(box: int, x: float, y: float, sigma: float) -> None:
+    start = started(spot(x, y, 1000, sigma, 10, box)[None])[0]
+    np.testing.assert_allclose(start[[X, Y]], [box // 2 + x, box // 2 + y], atol=0.12)
+    assert start[PHOTONS] == pytest.approx(1000, rel=0.15)
+    assert start[SIGMA] == pytest.approx(sigma, abs=0.1)
+    assert start[BACKGROUND] == pytest.approx(10, abs=4)
+
+
+@settings(deadline=None)  # the first example of a box waits for the compiler
+@given(st.integers(0, 2**32 - 1), st.sampled_from([5, 7, 11]))
+def test_it_is_the_step_of_least_squares_from_the_middle_of_the_box(seed: int, box: int) -> None:
+    rng = np.random.default_rng(seed)
+    x, y, sigma = *rng.uniform(-0.6, 0.6, 2), rng.uniform(1.1, 1.6)
+    seen = rng.poisson(spot(x, y, rng.uniform(300, 3000), sigma, rng.uniform(0, 60), box))
+    in_focus = np.array([0, 0, 1, FOCUS_PX, 0])  # one photon
+    slope = derivatives(lambda theta: spot(*theta, box), in_focus)
+    weight = np.sqrt(1 / (TYPICAL_BACKGROUND + spot(*in_focus, box).ravel()))
+    solved, *_ = np.linalg.lstsq((slope * weight).T, seen.ravel() * weight)
+    photons = max(solved[PHOTONS], MIN_PHOTONS)
+    at = np.clip(solved[[X, Y]] / photons, -FARTHEST_PX, FARTHEST_PX)
+    # What is beside the middle looks wider: ∂²/∂x² is 1/σ ∂/∂σ, and the width of both axes takes half of each.
+    width = FOCUS_PX + solved[SIGMA] / photons - (at @ at) / (4 * FOCUS_PX)
+    start = started(seen[None])[0]
+    np.testing.assert_allclose(start[[X, Y]], box // 2 + at, atol=2e-4)
+    assert start[PHOTONS] == pytest.approx(photons, rel=1e-4, abs=0.05)
+    assert start[SIGMA] == pytest.approx(np.clip(width, NARROWEST * FOCUS_PX, WIDEST * FOCUS_PX), abs=1e-3)
+    assert start[BACKGROUND] == pytest.approx(max(solved[BACKGROUND], MIN_BACKGROUND), abs=0.01)
+
+
+def test_a_width_that_is_known_is_not_guessed() -> None:
+    start = started(spot(0.3, -0.2, 1000, FOCUS_PX, 10, 7)[None], "fixed")[0]
+    assert start[SIGMA] == np.float32(FOCUS_PX)
+    np.testing.assert_allclose(start[[X, Y]], [3.3, 2.8], atol=0.05)
+    assert start[PHOTONS] == pytest.approx(1000, rel=0.05)
+
+
+def test_a_spot_far_from_the_middle_starts_within_reach_of_it() -> None:
+    start = started(spot(2.5, -2.5, 2000, 2.5, 1, 9)[None])[0]
+    assert start[X] == 4 + FARTHEST_PX
+    assert start[Y] == 4 - FARTHEST_PX
+    assert NARROWEST * FOCUS_PX <= start[SIGMA] <= WIDEST * FOCUS_PX * (1 + 1e-6)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 3e38, -3e38])
 @pytest.mark.parametrize("pixel", [0, 10, 24, 48])
-def test_any_start_is_a_number(value: float, pixel: int) -> None:
+@pytest.mark.parametrize("model", ["sigma", "fixed"])
+def test_any_start_is_a_number(value: float, pixel: int, model: FitModel) -> None:
     spots = np.full((3, 49), 20.0, np.float32)
     spots[1, pixel] = value
-    _, start = started(spots.reshape(3, 7, 7), np.zeros((1, 49)))
+    start = started(spots.reshape(3, 7, 7), model)
     assert np.isfinite(start).all()
     assert (start[:, PHOTONS] >= MIN_PHOTONS).all()
     assert (start[:, BACKGROUND] >= MIN_BACKGROUND).all()
+    assert (start[:, SIGMA] > 0).all()
     np.testing.assert_array_equal(start[0], start[2])

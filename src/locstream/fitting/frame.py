@@ -26,6 +26,7 @@ from locstream.fitting.options import FitOptions
 from locstream.fitting.overlaps import resolve_overlaps, room_to_find
 from locstream.fitting.sensor import Sensor
 from locstream.fitting.spots import Spots, cut_spots, first_spots, room_for_spots
+from locstream.fitting.starts import StartWeights
 from locstream.fitting.table import write_rows
 from locstream.localizations import LOCALIZATION, LOCALIZATION_3D, Localizations
 from locstream.stacks.source import Image
@@ -88,6 +89,7 @@ class Workplace(structref.StructRefProxy):
     spots: Spots
     fits: SpotFits
     groups: GroupRoom
+    weights: StartWeights
     compiled_for: CompiledFor
     job: Job
     found: npt.NDArray[np.int64]
@@ -103,22 +105,22 @@ _new: Any = Workplace
 @exact
 def _lay_out(
     camera: Sensor, matched: MatchedFilter, room: Room, peaks: Peaks, spots: Spots, fits: SpotFits, groups: GroupRoom,
-    compiled_for: CompiledFor, job: Job, found: npt.NDArray[np.int64],
+    weights: StartWeights, compiled_for: CompiledFor, job: Job, found: npt.NDArray[np.int64],
 ) -> Workplace:  # fmt: skip
     made: Workplace = _new(
         borrowed(camera), borrowed(matched), borrowed(room), borrowed(peaks), borrowed(spots), borrowed(fits),
-        borrowed(groups), compiled_for, job, found,
+        borrowed(groups), borrowed(weights), compiled_for, job, found,
     )  # fmt: skip
     return made
 
 
 def lay_out(
     camera: Sensor, matched: MatchedFilter, room: Room, peaks: Peaks, spots: Spots, fits: SpotFits, groups: GroupRoom,
-    compiled_for: CompiledFor, job: Job, found: npt.NDArray[np.int64],
+    weights: StartWeights, compiled_for: CompiledFor, job: Job, found: npt.NDArray[np.int64],
 ) -> Workplace:  # fmt: skip
     """Return a workplace. `found`, shape (1,), int64, takes the number of peaks, whether there is room or not."""
-    made = _lay_out(camera, matched, room, peaks, spots, fits, groups, compiled_for, job, found)
-    made._kept = camera, matched, room, peaks, spots, fits, groups
+    made = _lay_out(camera, matched, room, peaks, spots, fits, groups, weights, compiled_for, job, found)
+    made._kept = camera, matched, room, peaks, spots, fits, groups, weights
     return made
 
 
@@ -146,13 +148,15 @@ def _fit_frame(image: Image, workplace: Workplace) -> tuple[int, SpotFits]:
         return 0, room
     peaks = Peaks(pixel[:n], height[:n], background[:n])
     spots = first_spots(workplace.spots, n)
-    columns, _ = workplace.compiled_for
     most = n + room_to_find(n)
     fits = SpotFits(
         room.estimate[:most], room.uncertainty[:most], room.chi2[:most], room.iterations[:most], room.status[:most]
     )
-    cut_spots(image, camera, job.saturation_adu, peaks, job.photons_per_height, job.sigma, columns, spots)
-    fit_boxes(spots.counts, spots.known, spots.start, WIDTH_PRIOR, workplace.compiled_for, fits)
+    cut_spots(
+        image, camera, job.saturation_adu, peaks, job.photons_per_height, job.sigma, workplace.weights,
+        workplace.compiled_for, spots,
+    )  # fmt: skip
+    fit_boxes(spots.light, spots.known, spots.start, job.sigma, WIDTH_PRIOR, workplace.compiled_for, fits)
     for k in range(n):
         fits.estimate[k, X] += spots.corner[k, 1]
         fits.estimate[k, Y] += spots.corner[k, 0]

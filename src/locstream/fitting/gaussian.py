@@ -62,7 +62,7 @@ from locstream.fitting.scoring import (
     TOLERANCE,
     step,
 )
-from locstream.fitting.starts import prepare
+from locstream.fitting.starts import start_weights, write_starts
 from locstream.fitting.status import FitStatus
 
 __all__ = [
@@ -114,32 +114,32 @@ _CONVERGED, _AT_BOUND, _NOT_CONVERGED, _BAD_DATA = (
 
 
 @kernel
-def _load_start(w: Floats, lane: int, start: Floats, spread: float, spot: int) -> None:
+def _load_start(w: Floats, lane: int, start: Floats, spot: int) -> None:
     """Give a lane what the fit of its spot starts from."""
     n, first = U(spot), U(lane)
     for k in range(5):
         w[U(k * LANES) + first] = start[n, U(k)]
-    focus = start[n, U(SIGMA)]
-    w[U(SIGMA_Y * LANES) + first] = start[n, U(SIGMA_Y)] if start.shape[1] == TWO_WIDTHS else focus
+    w[U(SIGMA_Y * LANES) + first] = start[n, U(SIGMA_Y if start.shape[1] == TWO_WIDTHS else SIGMA)]
     w[U(X0 * LANES) + first], w[U(Y0 * LANES) + first] = start[n, U(X)], start[n, U(Y)]
-    w[U(FOCUS * LANES) + first] = focus
-    w[U(PRECISION * LANES) + first] = 1 / (spread * focus) ** 2 if spread > 0 else 0
     w[U(SHARE * LANES) + first], w[U(STEPS * LANES) + first] = 1, 0
 
 
 @kernel
 def _load_pixels(
-    w: Floats, lane: int, other: int, columns: Columns, counts: Floats, known: Floats, spot: int, next_spot: int
+    w: Floats, lane: int, other: int, columns: Columns, light: Floats, known: Floats, spot: int, next_spot: int
 ) -> None:
     """Give two lanes the pixels of their spots, a pixel at a time: the processor then writes both at once."""
     a, b, n, m = U(lane), U(other), U(spot), U(next_spot)
-    for p in range(U(len(columns) * len(columns))):
-        w[(U(COUNTS) + p) * U(LANES) + a] = counts[n, p]
-        w[(U(COUNTS) + p) * U(LANES) + b] = counts[m, p]
     if known.shape[0] > 1:
         for p in range(U(len(columns) * len(columns))):
+            w[(U(COUNTS) + p) * U(LANES) + a] = light[n, p] + known[n, p]
+            w[(U(COUNTS) + p) * U(LANES) + b] = light[m, p] + known[m, p]
             w[(U(KNOWN) + p) * U(LANES) + a] = known[n, p]
             w[(U(KNOWN) + p) * U(LANES) + b] = known[m, p]
+    else:
+        for p in range(U(len(columns) * len(columns))):
+            w[(U(COUNTS) + p) * U(LANES) + a] = light[n, p] + known[U(0), p]
+            w[(U(COUNTS) + p) * U(LANES) + b] = light[m, p] + known[U(0), p]
 
 
 @kernel
@@ -192,31 +192,35 @@ def _room() -> Floats:
 
 @kernel
 def fit_boxes(
-    counts: Floats,
+    light: Floats,
     known: Floats,
     start: Floats,
+    focus: float,
     spread: float,
     compiled_for: tuple[Columns, Unknowns],
     fits: SpotFits,
 ) -> None:
     """Fit every spot; see `fit_spots`.
 
-    `counts` holds the photoelectrons plus `known`, both of shape (n, box²), or `known` (1, box²) where it is the same
-    for every spot; `start` and all results are in the order x, y, photons, sigma, background and, where it has a width
-    of its own, sigma along y. `spread` is that of the prior for a single width, in parts of the width the fit starts
-    from, 0 for none. `compiled_for` is what `box_columns` gave for the box and the model.
+    `light` holds the photoelectrons, shape (n, box²), and `known` what they vary by beside Poisson noise, of the same
+    shape, or (1, box²) where it is the same for every spot; `start` and all results are in the order x, y, photons,
+    sigma, background and, where it has a width of its own, sigma along y. `spread` is that of the prior for a single
+    width, in parts of the width in `focus`, 0 for none. `compiled_for` is what `box_columns` gave for the box and the
+    model.
     """
     columns, unknowns = compiled_for
     w = _room()
+    w[FOCUS * LANES : (FOCUS + 1) * LANES] = focus
+    w[PRECISION * LANES : (PRECISION + 1) * LANES] = 1 / (spread * focus) ** 2 if spread > 0 else 0
     if known.shape[0] == 1:
         for p in range(known.shape[1]):
             w[(KNOWN + p) * LANES : (KNOWN + p + 1) * LANES] = known[0, p]
     spot_of, done = np.full(LANES, -1), np.empty(LANES, np.intp)
-    taken = busy = min(counts.shape[0], LANES)
+    taken = busy = min(light.shape[0], LANES)
     for lane in range(taken):
         spot_of[lane] = lane
-        _load_start(w, lane, start, spread, lane)
-        _load_pixels(w, lane, lane, columns, counts, known, lane, lane)
+        _load_start(w, lane, start, lane)
+        _load_pixels(w, lane, lane, columns, light, known, lane, lane)
     while busy > 0:
         integrate(w, columns)
         sum_rows(w, columns)
@@ -227,16 +231,16 @@ def fit_boxes(
             goes_on = w[BEYOND * LANES + lane] >= 0 and w[STEPS * LANES + lane] < MAX_ITERATIONS
             done[U(finished)] = lane
             finished += not (goes_on or spot_of[lane] < 0)
-        loaded = min(finished, counts.shape[0] - taken)
+        loaded = min(finished, light.shape[0] - taken)
         for k in range(finished):
             lane = done[U(k)]
             _store(w, lane, compiled_for, fits, spot_of[U(lane)])
             spot_of[U(lane)] = taken + k if k < loaded else -1
             if k < loaded:
-                _load_start(w, lane, start, spread, taken + k)
+                _load_start(w, lane, start, taken + k)
         for k in range(0, loaded, 2):
             after = min(k + 1, loaded - 1)
-            _load_pixels(w, done[U(k)], done[U(after)], columns, counts, known, taken + k, taken + after)
+            _load_pixels(w, done[U(k)], done[U(after)], columns, light, known, taken + k, taken + after)
         taken += loaded
         busy -= finished - loaded
 
@@ -298,9 +302,8 @@ def fit_spots(
     spread = np.asarray(variance, np.float32)
     known = np.ascontiguousarray(np.broadcast_to(spread, spots.shape if spread.size > 1 else (1, box, box)))
     known = known.reshape(len(known), box * box)
-    flat = np.ascontiguousarray(spots, np.float32).reshape(n, box * box)
-    counts, start = np.empty_like(flat), np.empty((n, 5), np.float32)
+    flat, start = np.ascontiguousarray(spots, np.float32).reshape(n, box * box), np.empty((n, 5), np.float32)
     compiled_for, fits = box_columns(box, model), room_for_fits(n, model)
-    prepare(flat, known, sigma_px, compiled_for[0], counts, start)
-    fit_boxes(counts, known, start, float(width_prior), compiled_for, fits)
+    write_starts(flat, start_weights(box, sigma_px, compiled_for[1]), float(sigma_px), compiled_for, start)
+    fit_boxes(flat, known, start, float(sigma_px), float(width_prior), compiled_for, fits)
     return fits._replace(uncertainty=fits.uncertainty[:, : fits.estimate.shape[1]])

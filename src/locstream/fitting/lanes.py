@@ -28,7 +28,7 @@ NO_WIDTH, ONE_WIDTH, TWO_WIDTHS = 4, 5, 6
 # Places in the working buffer, counted in rows of LANES values; the parameters lie as in the columns of the results.
 X, Y, PHOTONS, SIGMA, BACKGROUND, SIGMA_Y = range(6)
 X0, Y0 = 6, 7  # where the fit started
-FOCUS = 8  # the width the fit started from
+FOCUS = 8  # the width in focus
 PRECISION = 9  # of the prior for the width around it, 0 where there is none
 STEPS = 10  # taken so far
 BEYOND = 11  # by how much the square of what is left of the way exceeds one that counts as none; only its sign tells

@@ -19,6 +19,7 @@ from locstream.fitting.groups import room_for_groups
 from locstream.fitting.noise import noise_ratio
 from locstream.fitting.options import FitOptions
 from locstream.fitting.sensor import Sensor, sensor
+from locstream.fitting.starts import start_weights
 from locstream.fitting.structure import structured
 from locstream.localizations import LOCALIZATION, LOCALIZATION_3D, Localizations, empty
 from locstream.stacks.source import Image
@@ -101,6 +102,7 @@ class Localizer:
         )
         self._dtype = LOCALIZATION if astigmatism is None else LOCALIZATION_3D
         self._sigma_px = options.psf_sigma_nm / calibration.pixel_size_nm
+        self._weights = start_weights(options.box_px, self._sigma_px, self._columns[1])
         self._groups = room_for_groups(options.box_px, self._sigma_px, 2 if options.model == "sigma_xy" else 1)
         self._found = np.zeros(1, np.int64)
         self._cameras: dict[int, _Camera] = {}
@@ -204,7 +206,9 @@ class Localizer:
             photons_per_unit=float(photons_per_unit),
         )
         matched, room = detector.matched, detector.room
-        return lay_out(camera, matched, room, *self._molecules, self._groups, self._columns, job, self._found)
+        return lay_out(
+            camera, matched, room, *self._molecules, self._groups, self._weights, self._columns, job, self._found
+        )
 
     def _checked(self, image: Image) -> Image:
         """Return the frame as the kernels were compiled for it: in C order, aligned, read-only."""

@@ -8,13 +8,12 @@ import numpy as np
 
 from locstream.compiled import Floats, Ints, U, apart, exact, inlined
 from locstream.fitting.gaussian import BACKGROUND, PHOTONS, SIGMA, X, Y
-from locstream.fitting.lanes import Columns
+from locstream.fitting.lanes import Columns, Unknowns
 from locstream.fitting.matched_filter import Peaks
 from locstream.fitting.sensor import Sensor
+from locstream.fitting.starts import StartWeights, write_start
 from locstream.stacks.source import Image
 
-CENTROID_PX = 2
-"""The fit starts from the centroid of the light over this many pixels on either side of the peak."""
 HIGHEST_ADU = 65_535
 """No pixel has more: a camera whose saturation is above it is never saturated."""
 
@@ -26,63 +25,37 @@ class Spots(NamedTuple):
     ----------
     corner
         Row and column of each box's first pixel, shape (n, 2), int32.
-    counts
-        Light and variance of each pixel added up, shape (n, box²), float32; not a number where the box has a
-        saturated pixel.
+    light
+        That of each pixel, shape (n, box²), float32; not a number where the box has a saturated pixel.
     known
-        The variance alone, shape (n, box²), float32; (1, box²) where all pixels are alike.
+        The variance of each, shape (n, box²), float32; (1, box²) where all pixels are alike.
     start
         Shape (n, 5), float32: x and y from the box's first pixel, photons, sigma, background.
     """
 
     corner: Ints
-    counts: Floats
+    light: Floats
     known: Floats
     start: Floats
 
 
 def room_for_spots(peaks: int, box: int, alike: bool = False) -> Spots:
     """Return room for the boxes of so many peaks; `alike` where the camera's pixels are."""
-    counts, known = np.empty((peaks, box * box), np.float32), np.empty((1 if alike else peaks, box * box), np.float32)
-    return Spots(np.empty((peaks, 2), np.int32), counts, known, np.empty((peaks, 5), np.float32))
+    light, known = np.empty((peaks, box * box), np.float32), np.empty((1 if alike else peaks, box * box), np.float32)
+    return Spots(np.empty((peaks, 2), np.int32), light, known, np.empty((peaks, 5), np.float32))
 
 
 @exact
 def first_spots(spots: Spots, n: int) -> Spots:
     """Return the room of the first `n`."""
-    corner, counts, known, start = spots
-    return Spots(corner[:n], counts[:n], known[: min(n, known.shape[0])], start[:n])
-
-
-@inlined
-def _centroid(
-    counts: Floats, known: Floats, columns: Columns, row: int, column: int, background: np.float32
-) -> tuple[np.float32, np.float32]:
-    """Return the centre of the light above the background around a pixel of the box: column, row.
-
-    Around one at the edge of the box, where that is the edge of the frame, it is of as many pixels further inwards.
-    """
-    box, side = len(columns), 2 * CENTROID_PX + 1
-    top, left = min(max(row - CENTROID_PX, 0), box - side), min(max(column - CENTROID_PX, 0), box - side)
-    total = moment_x = moment_y = np.float32(0)
-    for j in range(side):
-        of_row = np.float32(0)
-        for i in range(side):
-            p = U((top + j) * box + left + i)
-            above = max(counts[p] - known[p] - background, np.float32(0))
-            of_row += above
-            moment_x += above * np.float32(i)
-        total += of_row
-        moment_y += of_row * np.float32(j)
-    if total > 0:
-        return np.float32(left) + moment_x / total, np.float32(top) + moment_y / total
-    return np.float32(column), np.float32(row)
+    corner, light, known, start = spots
+    return Spots(corner[:n], light[:n], known[: min(n, known.shape[0])], start[:n])
 
 
 @apart
 def _cut(
     image: Image, offset: Floats, scale: Floats, variance: Floats, top: int, left: int, columns: Columns,
-    counts: Floats, known: Floats,
+    light: Floats, known: Floats,
 ) -> None:  # fmt: skip
     """Cut one box, four pixels of a row at a time: the last four overlap those before."""
     box = len(columns)
@@ -94,9 +67,8 @@ def _cut(
             first = min(4 * part, box - 4)
             for i in range(4):
                 x, p = U(left + first + i), U(j * box + first + i)
-                light = (np.float32(image[pixels, x]) - offset[offset_row, x]) * scale[scale_row, x]
+                light[p] = (np.float32(image[pixels, x]) - offset[offset_row, x]) * scale[scale_row, x]
                 known[p] = variance[variance_row, x]
-                counts[p] = light + variance[variance_row, x]
 
 
 @inlined
@@ -117,27 +89,31 @@ def cut_spots(
     peaks: Peaks,
     photons_per_height: float,
     sigma: float,
-    columns: Columns,
+    weights: StartWeights,
+    compiled_for: tuple[Columns, Unknowns],
     spots: Spots,
 ) -> None:
     """Cut a box around each peak, moved inwards where it would reach over the edge of the frame.
 
-    `columns` is what `box_columns` gave for the box.
+    `compiled_for` is what `box_columns` gave for the box and the model, `weights` what `start_weights` did. A fit in a
+    box that was moved starts from the peak.
     """
+    columns, _ = compiled_for
     offset, scale, variance = camera
-    corner, counts, known, start = spots
+    corner, light, known, start = spots
     box, (height, width) = len(columns), image.shape
     for n in range(peaks.pixel.shape[0]):
         row, column, background = peaks.pixel[n, 0], peaks.pixel[n, 1], peaks.background[n]
         top = min(max(row - box // 2, 0), height - box)
         left = min(max(column - box // 2, 0), width - box)
-        of_spot, of_pixel = counts[n], known[min(n, known.shape[0] - 1)]
-        _cut(image, offset, scale, variance, top, left, columns, of_spot, of_pixel)
-        x, y = _centroid(of_spot, of_pixel, columns, row - top, column - left, background)
+        _cut(image, offset, scale, variance, top, left, columns, light[n], known[min(n, known.shape[0] - 1)])
         corner[n, 0], corner[n, 1] = top, left
-        start[n, X], start[n, Y] = x, y
-        start[n, PHOTONS] = max(peaks.height[n] * photons_per_height, np.float32(1))
-        start[n, SIGMA] = sigma
-        start[n, BACKGROUND] = max(background, np.float32(0.1))
+        if top == row - box // 2 and left == column - box // 2:
+            write_start(light[n], weights, sigma, compiled_for, start[n])
+        else:
+            start[n, X], start[n, Y] = column - left, row - top
+            start[n, PHOTONS] = max(peaks.height[n] * photons_per_height, np.float32(1))
+            start[n, SIGMA] = sigma
+            start[n, BACKGROUND] = max(background, np.float32(0.1))
         if saturation_adu <= HIGHEST_ADU and _is_saturated(image, top, left, columns, saturation_adu):
-            counts[n, 0] = np.nan
+            light[n, 0] = np.nan

@@ -1,49 +1,109 @@
-"""Where the fits of isolated spots start."""
+"""Where the fits of isolated spots start: at the least squares solution, as it looks from the middle of the box.
+
+There the model is all but linear in what is unknown. So photons, position, width and background are sums over the
+pixels, each times a weight that is known beforehand.
+"""
 
 from __future__ import annotations
 
+import functools
+import math
+from typing import NamedTuple
+
 import numpy as np
 
-from locstream.compiled import Floats, U, kernel
-from locstream.fitting.lanes import (
-    BACKGROUND,
-    PHOTONS,
-    SIGMA,
-    Columns,
-    X,
-    Y,
-)
-from locstream.fitting.scoring import MIN_BACKGROUND, MIN_PHOTONS, clip
+from locstream.compiled import Floats, U, inlined, kernel
+from locstream.fitting.buffers import aligned
+from locstream.fitting.lanes import BACKGROUND, NO_WIDTH, PHOTONS, SIGMA, Columns, Unknowns, X, Y
+from locstream.fitting.scoring import MIN_BACKGROUND, MIN_PHOTONS, MIN_SIGMA_PX, clip
+
+TYPICAL_BACKGROUND = 0.05
+"""Background of a pixel in parts of the photons: what the pixels are weighted for. Others take a step more."""
+FARTHEST_PX = np.float32(1)
+"""From the middle of the box. There are the spots, and what seems to be further away is something else."""
+NARROWEST, WIDEST = np.float32(0.7), np.float32(1.5)
+"""In parts of the width in focus."""
+
+
+class StartWeights(NamedTuple):
+    """What the pixels of a box are multiplied by, each an array of box² float32 at the start of a cache line.
+
+    Parameters
+    ----------
+    x, y
+        For the position from the middle of the box in px, times photons.
+    photons
+        For the photons.
+    wider
+        For how much wider than in focus, px, times photons; zeros where the width is known.
+    background
+        For the background of a pixel.
+    """
+
+    x: Floats
+    y: Floats
+    photons: Floats
+    wider: Floats
+    background: Floats
+
+
+@functools.lru_cache(maxsize=8)
+def start_weights(box: int, sigma_px: float, unknowns: Unknowns) -> StartWeights:
+    """Return the weights for boxes of so many pixels along an axis, a width in focus and the unknowns of a model.
+
+    They are those of a width that a fit may end with: of others nothing could be told apart.
+    """
+    sigma_px = min(max(sigma_px, float(MIN_SIGMA_PX)), box / 2)
+    edges = np.arange(box + 1) - box / 2
+    gauss = np.exp(-0.5 * (edges / sigma_px) ** 2) / (math.sqrt(2 * math.pi) * sigma_px)
+    integral = np.diff([0.5 * math.erf(edge / (math.sqrt(2) * sigma_px)) for edge in edges])
+    moved, wider = -np.diff(gauss), -np.diff(edges * gauss) / sigma_px
+    image = np.outer(integral, integral).ravel()
+    per_x, per_y = np.outer(integral, moved).ravel(), np.outer(moved, integral).ravel()
+    per_width = (np.outer(integral, wider) + np.outer(wider, integral)).ravel()
+    weight = 1 / (TYPICAL_BACKGROUND + image)
+    weights = StartWeights(*(aligned((box * box,)) for _ in StartWeights._fields))
+    weights.x[:] = weight * per_x / np.sum(weight * per_x**2)
+    weights.y[:] = weight * per_y / np.sum(weight * per_y**2)
+    even = np.stack([image, np.ones(box * box), per_width][: 2 if len(unknowns) == NO_WIDTH else 3])
+    solved = np.linalg.solve((even * weight) @ even.T, even * weight)
+    for of_one, row in zip((weights.photons, weights.background, weights.wider), solved, strict=False):
+        of_one[:] = row
+    return weights
+
+
+@inlined
+def write_start(
+    light: Floats, weights: StartWeights, sigma_px: float, compiled_for: tuple[Columns, Unknowns], start: Floats
+) -> None:
+    """Write where the fit of one spot starts. Where a pixel is not finite any start will do."""
+    columns, unknowns = compiled_for
+    zero, middle = np.float32(0), np.float32(len(columns) // 2)
+    total = total_x = total_y = wider = background = zero
+    for p in range(U(len(columns) * len(columns))):
+        total += light[p] * weights.photons[p]
+        total_x += light[p] * weights.x[p]
+        total_y += light[p] * weights.y[p]
+        wider += light[p] * weights.wider[p]
+        background += light[p] * weights.background[p]
+    good = abs(total) + abs(total_x) + abs(total_y) + abs(wider) + abs(background) < np.inf
+    photons = max(total, MIN_PHOTONS) if good else MIN_PHOTONS
+    per_photon, sigma = np.float32(1) / photons, np.float32(sigma_px)
+    x = clip(total_x * per_photon, -FARTHEST_PX, FARTHEST_PX) if good else zero
+    y = clip(total_y * per_photon, -FARTHEST_PX, FARTHEST_PX) if good else zero
+    start[U(X)], start[U(Y)], start[U(PHOTONS)] = middle + x, middle + y, photons
+    start[U(BACKGROUND)] = max(background, MIN_BACKGROUND) if good else MIN_BACKGROUND
+    width = sigma
+    if len(unknowns) > NO_WIDTH and good:
+        # The heat equation: beside the middle a molecule looks, up to the square of how far, as if it were wider.
+        width += wider * per_photon - (x * x + y * y) / (np.float32(4) * sigma)
+    start[U(SIGMA)] = clip(width, NARROWEST * sigma, WIDEST * sigma)
 
 
 @kernel
-def prepare(spots: Floats, known: Floats, sigma_px: float, columns: Columns, counts: Floats, start: Floats) -> None:
-    """Add the known light to the counts, and guess the parameters.
-
-    The background is that of the edge of the box, position and photons those of what rises above it. Where a pixel is
-    not finite any start will do.
-    """
-    zero, most = np.float32(0), np.float32(1e9)
-    box, pixels = len(columns), len(columns) * len(columns)
-    column, row, edge = np.empty((3, pixels), np.float32)
-    for p in range(pixels):
-        row[p], column[p] = p // box, p % box
-        edge[p] = 0 if 0 < p // box < box - 1 and 0 < p % box < box - 1 else 1 / (4 * (box - 1))
-    for n in range(U(spots.shape[0])):
-        of_spot = n if known.shape[0] > 1 else U(0)
-        background = total = moment_x = moment_y = zero
-        for p in range(U(pixels)):
-            background += spots[n, p] * edge[p]
-            counts[n, p] = spots[n, p] + known[of_spot, p]
-        background = clip(background, -most, most)
-        for p in range(U(pixels)):
-            above = clip(spots[n, p] - background, zero, most)
-            total += above
-            moment_x += above * column[p]
-            moment_y += above * row[p]
-        photons = max(total, MIN_PHOTONS)
-        x, y = moment_x / photons, moment_y / photons
-        good = abs(x) + abs(y) + photons + abs(background) < np.inf
-        start[n, U(X)], start[n, U(Y)] = x if good else zero, y if good else zero
-        start[n, U(PHOTONS)], start[n, U(SIGMA)] = photons if good else MIN_PHOTONS, sigma_px
-        start[n, U(BACKGROUND)] = max(background, MIN_BACKGROUND) if good else MIN_BACKGROUND
+def write_starts(
+    light: Floats, weights: StartWeights, sigma_px: float, compiled_for: tuple[Columns, Unknowns], start: Floats
+) -> None:
+    """Write where the fits of spots start: `write_start` of each."""
+    for n in range(U(light.shape[0])):
+        write_start(light[n], weights, sigma_px, compiled_for, start[n])
