@@ -16,7 +16,7 @@ from locstream.fitting.lanes import (
     COUNTS,
     DX,
     DY,
-    EDGES,
+    EDGE,
     EX,
     EY,
     FIRST_EDGE,
@@ -86,6 +86,31 @@ def gauss(u: np.float32) -> tuple[np.float32, np.float32]:
     return np.float32(math.copysign(half - z * q * p, u)), p
 
 
+@inlined
+def _at_edge(w: Floats, lane: int, axis: int, edge: int) -> tuple[np.float32, np.float32, np.float32]:
+    """Return the Gaussian's integral up to an edge of the pixels of an axis, the Gaussian there, and its moment."""
+    u = w[(FIRST_EDGE + axis) * LANES + lane] + np.float32(edge) * w[(PER_PIXEL + axis) * LANES + lane]
+    integral, density = gauss(u)
+    density *= w[(HEIGHT + axis) * LANES + lane]
+    return integral, density, np.float32(math.sqrt(2)) * u * density
+
+
+@inlined
+def _integrate_axis(w: Floats, columns: Columns, axis: int) -> None:
+    """Integrate over each pixel of an axis, from the edge that it shares with the one before to the next."""
+    below, gauss_at, moment = EDGE * LANES, (EDGE + 1) * LANES, (EDGE + 2) * LANES
+    for lane in range(LANES):
+        w[below + lane], w[gauss_at + lane], w[moment + lane] = _at_edge(w, lane, axis, 0)
+    for pixel in range(len(columns)):
+        for lane in range(LANES):
+            e, d, s = _at_edge(w, lane, axis, pixel + 1)
+            first = (EX + 3 * axis * MAX_BOX + pixel) * LANES + lane
+            w[first] = e - w[below + lane]
+            w[first + MAX_BOX * LANES] = w[gauss_at + lane] - d
+            w[first + 2 * MAX_BOX * LANES] = w[moment + lane] - s
+            w[below + lane], w[gauss_at + lane], w[moment + lane] = e, d, s
+
+
 @kernel
 def integrate(w: Floats, columns: Columns) -> None:
     """Integrate the Gaussian over each pixel along both axes, with its derivatives after position and width."""
@@ -97,21 +122,8 @@ def integrate(w: Floats, columns: Columns) -> None:
         w[PER_PIXEL * LANES + lane], w[(PER_PIXEL + 1) * LANES + lane] = qx * root, qy * root
         w[HEIGHT * LANES + lane] = qx * np.float32(1 / math.sqrt(2 * math.pi))
         w[(HEIGHT + 1) * LANES + lane] = qy * np.float32(1 / math.sqrt(2 * math.pi))
-    for axis in range(2):
-        for k in range(len(columns) + 1):
-            for lane in range(LANES):
-                per_pixel = w[(PER_PIXEL + axis) * LANES + lane]
-                u = w[(FIRST_EDGE + axis) * LANES + lane] + np.float32(k) * per_pixel
-                integral, density = gauss(u)
-                density *= w[(HEIGHT + axis) * LANES + lane]
-                w[(EDGES + k) * LANES + lane] = -integral
-                w[(EDGES + MAX_BOX + 1 + k) * LANES + lane] = density
-                w[(EDGES + 2 * (MAX_BOX + 1) + k) * LANES + lane] = np.float32(math.sqrt(2)) * u * density
-        for table in range(3):
-            left = (EDGES + table * (MAX_BOX + 1)) * LANES
-            pixel = (EX + (3 * axis + table) * MAX_BOX) * LANES
-            for k in range(len(columns) * LANES):
-                w[pixel + k] = w[left + k] - w[left + LANES + k]
+    _integrate_axis(w, columns, 0)
+    _integrate_axis(w, columns, 1)
 
 
 @inlined

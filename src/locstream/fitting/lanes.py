@@ -43,9 +43,9 @@ FIRST_EDGE, PER_PIXEL, HEIGHT = 27, 29, 31
 # The unknowns are x, y, N, σx, σy, b: b last, so that it is limited first where the step is solved for.
 INFORMATION = 33  # 21 rows, the upper triangle row by row
 SCORE = 54  # 6 rows
-EDGES = SCORE + 6  # of the pixels of one axis, 3 × (MAX_BOX + 1) rows: integral, Gaussian, Gaussian times distance
+EDGE = SCORE + 6  # between two pixels of an axis, 3 rows: integral, Gaussian, Gaussian times distance
 # Along each axis, MAX_BOX rows each: the Gaussian integrated over the pixels, its derivatives after position and width.
-EX, DX, SX, EY, DY, SY = (EDGES + 3 * (MAX_BOX + 1) + k * MAX_BOX for k in range(6))
+EX, DX, SX, EY, DY, SY = (EDGE + 3 + k * MAX_BOX for k in range(6))
 # Along each row of the box, SUMS_A_ROW rows: sums of the weights, alone and with one or two of the profiles above; of
 # the residuals, alone and with one; chi-square.
 SUMS, SUMS_A_ROW = SY + MAX_BOX, 15
