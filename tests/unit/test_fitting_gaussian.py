@@ -7,7 +7,7 @@ import pytest
 
 from fitting_frames import integrated
 from locstream.fitting import FitStatus, fit_spots
-from locstream.fitting.gaussian import BACKGROUND, LANES, PHOTONS, SIGMA, X, Y, gauss
+from locstream.fitting.gaussian import BACKGROUND, LANES, PHOTONS, SIGMA, FitModel, X, Y, gauss
 from locstream.fitting.scoring import MIN_BACKGROUND
 
 
@@ -125,6 +125,14 @@ def test_read_noise_that_is_known_makes_positions_better() -> None:
     known, unknown = fit_spots(noisy, 1.3, variance), fit_spots(noisy, 1.3, variance.mean())
     error = [np.sqrt(np.mean((f.estimate[:, :2] - xy) ** 2)) for f in (known, unknown)]
     assert error[0] < 0.75 * error[1]
+
+
+@pytest.mark.parametrize("model", ["sigma", "sigma_xy", "fixed"])
+def test_a_variance_that_is_the_same_everywhere_may_come_for_each_pixel(model: FitModel) -> None:
+    seen, _ = spots(40)
+    once, for_each = fit_spots(seen, 1.3, 2.5, model), fit_spots(seen, 1.3, np.full(seen.shape, 2.5), model)
+    for of_one, of_other in zip(once, for_each, strict=True):
+        np.testing.assert_array_equal(of_one, of_other)
 
 
 @pytest.mark.parametrize("shape", [(4, 6, 6), (4, 7, 9), (4, 3, 3), (4, 17, 17)], ids=str)

@@ -70,24 +70,29 @@ def test_boxes_hold_their_pixels(box: int, uniform: bool) -> None:
 
 @pytest.mark.parametrize("box", [5, 7, 11])
 @pytest.mark.parametrize("uniform", [True, False], ids=["alike", "maps"])
-def test_a_fit_in_a_box_at_an_edge_of_the_frame_starts_from_the_peak(box: int, uniform: bool) -> None:
+def test_a_fit_starts_where_its_pixels_say_and_at_an_edge_of_the_frame_from_its_peak(box: int, uniform: bool) -> None:
     camera = UNIFORM if uniform else mapped()
     spots, given = cut(frame(camera), sensor(camera, *SHAPE), box, uniform), peaks()
-    half = box // 2
+    said, half = np.empty((len(PIXELS), 5), np.float32), box // 2
+    write_starts(spots.light, WEIGHTS[box], 1.3, box_columns(box), said)
+    np.testing.assert_allclose(spots.photons, np.maximum(given.height * 20, 1), rtol=1e-6)
+    seen = 0
     for n, (row, column) in enumerate(PIXELS):
-        if half <= row < SHAPE[0] - half and half <= column < SHAPE[1] - half:
-            start = np.empty((1, 5), np.float32)
-            write_starts(spots.light[n : n + 1], WEIGHTS[box], 1.3, box_columns(box), start)
-            if not np.isnan(spots.light[n]).any():
-                np.testing.assert_allclose(spots.start[n], start[0], rtol=1e-6)
-            continue
-        assert (spots.start[n, [Y, X]] + spots.corner[n]).tolist() == [row, column]
-        assert spots.start[n, PHOTONS] == pytest.approx(max(given.height[n] * 20, 1), rel=1e-6)
-        assert spots.start[n, BACKGROUND] == max(given.background[n], np.float32(0.1))
-        assert spots.start[n, SIGMA] == np.float32(1.3)
+        if not (half <= row < SHAPE[0] - half and half <= column < SHAPE[1] - half):
+            assert (spots.start[n, [Y, X]] + spots.corner[n]).tolist() == [row, column]
+            assert spots.start[n, PHOTONS] == spots.photons[n]
+            assert spots.start[n, BACKGROUND] == max(given.background[n], np.float32(0.1))
+            assert spots.start[n, SIGMA] == np.float32(1.3)
+        elif not np.isnan(spots.light[n]).any():
+            seen += 1
+            assert spots.start[n, PHOTONS] == pytest.approx(max(said[n, PHOTONS], spots.photons[n] / 2), rel=1e-6)
+            assert spots.start[n, BACKGROUND] == said[n, BACKGROUND]
+            if spots.start[n, PHOTONS] == said[n, PHOTONS]:
+                np.testing.assert_array_equal(spots.start[n], said[n])
+    assert seen > 0
 
 
-def test_without_light_above_the_background_a_fit_starts_from_the_peak() -> None:
+def test_in_the_dark_a_fit_starts_from_its_peak() -> None:
     spots = cut(np.zeros(SHAPE, np.uint16), sensor(UNIFORM, *SHAPE), 7, True)
     np.testing.assert_allclose(spots.start[:, [Y, X]] + spots.corner, PIXELS, atol=1e-3)
 

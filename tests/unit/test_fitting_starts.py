@@ -9,11 +9,29 @@ from hypothesis import strategies as st
 
 from fitting_frames import integrated
 from fitting_reference import derivatives
+from locstream.compiled import Floats, kernel
 from locstream.fitting.gaussian import BACKGROUND, PHOTONS, SIGMA, FitModel, X, Y, box_columns
+from locstream.fitting.lanes import Columns, Unknowns
 from locstream.fitting.scoring import MIN_BACKGROUND, MIN_PHOTONS
-from locstream.fitting.starts import FARTHEST_PX, NARROWEST, TYPICAL_BACKGROUND, WIDEST, start_weights, write_starts
+from locstream.fitting.starts import (
+    FARTHEST_PX,
+    NARROWEST,
+    TYPICAL_BACKGROUND,
+    WIDEST,
+    StartWeights,
+    start_weights,
+    write_start,
+    write_starts,
+)
 
 FOCUS_PX = 1.3
+
+
+@kernel
+def started_with(
+    light: Floats, weights: StartWeights, fewest: float, compiled_for: tuple[Columns, Unknowns], start: Floats
+) -> None:
+    write_start(light, weights, FOCUS_PX, fewest, compiled_for, start)
 
 
 def spot(x: float, y: float, photons: float, sigma: float, background: float, box: int) -> np.ndarray:
@@ -21,6 +39,11 @@ def spot(x: float, y: float, photons: float, sigma: float, background: float, bo
     middle = box // 2
     image = np.outer(integrated(middle + y, sigma, 0, box), integrated(middle + x, sigma, 0, box))
     return photons * image + background
+
+
+def noise(background: float) -> float:
+    """Return twice the photons that noise alone seems to have: the variance of their sum is 4 π σ² b, if seen so."""
+    return 2 * float(np.sqrt(4 * np.pi * FOCUS_PX**2 * background))
 
 
 def started(spots: np.ndarray, model: FitModel = "sigma") -> np.ndarray:
@@ -34,13 +57,23 @@ def started(spots: np.ndarray, model: FitModel = "sigma") -> np.ndarray:
 
 @pytest.mark.parametrize("box", [5, 7, 9, 15])
 @pytest.mark.parametrize(("x", "y"), [(0.0, 0.0), (0.4, -0.3), (-0.5, 0.5)])
-@pytest.mark.parametrize("sigma", [1.15, 1.3, 1.5])
-def test_a_spot_is_guessed_within_a_step(box: int, x: float, y: float, sigma: float) -> None:
+def test_a_spot_in_focus_is_all_but_found(box: int, x: float, y: float) -> None:
+    start = started(spot(x, y, 1000, FOCUS_PX, 10, box)[None])[0]
+    np.testing.assert_allclose(start[[X, Y]], [box // 2 + x, box // 2 + y], atol=0.03)
+    assert start[PHOTONS] == pytest.approx(1000, rel=0.02)
+    assert start[SIGMA] == pytest.approx(FOCUS_PX, abs=0.01)
+    assert start[BACKGROUND] == pytest.approx(10, abs=0.5)
+
+
+@pytest.mark.parametrize("box", [7, 9, 15])
+@pytest.mark.parametrize(("x", "y"), [(0.0, 0.0), (0.4, -0.3), (-0.5, 0.5)])
+@pytest.mark.parametrize("sigma", [1.15, 1.5])
+def test_a_spot_of_another_width_is_guessed_within_a_step(box: int, x: float, y: float, sigma: float) -> None:
     start = started(spot(x, y, 1000, sigma, 10, box)[None])[0]
     np.testing.assert_allclose(start[[X, Y]], [box // 2 + x, box // 2 + y], atol=0.12)
-    assert start[PHOTONS] == pytest.approx(1000, rel=0.15)
-    assert start[SIGMA] == pytest.approx(sigma, abs=0.1)
-    assert start[BACKGROUND] == pytest.approx(10, abs=4)
+    assert start[PHOTONS] == pytest.approx(1000, rel=0.1)
+    assert start[SIGMA] == pytest.approx(sigma, abs=0.08)
+    assert start[BACKGROUND] == pytest.approx(10, abs=1.5)
 
 
 @settings(deadline=None)  # the first example of a box waits for the compiler
@@ -53,7 +86,7 @@ def test_it_is_the_step_of_least_squares_from_the_middle_of_the_box(seed: int, b
     slope = derivatives(lambda theta: spot(*theta, box), in_focus)
     weight = np.sqrt(1 / (TYPICAL_BACKGROUND + spot(*in_focus, box).ravel()))
     solved, *_ = np.linalg.lstsq((slope * weight).T, seen.ravel() * weight)
-    photons = max(solved[PHOTONS], MIN_PHOTONS)
+    photons = max(solved[PHOTONS], noise(max(solved[BACKGROUND], MIN_BACKGROUND)))
     at = np.clip(solved[[X, Y]] / photons, -FARTHEST_PX, FARTHEST_PX)
     # What is beside the middle looks wider: ∂²/∂x² is 1/σ ∂/∂σ, and the width of both axes takes half of each.
     width = FOCUS_PX + solved[SIGMA] / photons - (at @ at) / (4 * FOCUS_PX)
@@ -76,6 +109,25 @@ def test_a_spot_far_from_the_middle_starts_within_reach_of_it() -> None:
     assert start[X] == 4 + FARTHEST_PX
     assert start[Y] == 4 - FARTHEST_PX
     assert NARROWEST * FOCUS_PX <= start[SIGMA] <= WIDEST * FOCUS_PX * (1 + 1e-6)
+
+
+@pytest.mark.parametrize("background", [0.5, 10.0, 200.0])
+def test_a_spot_without_light_starts_in_the_middle_with_the_photons_of_noise(background: float) -> None:
+    start = started(np.full((1, 7, 7), background))[0]
+    np.testing.assert_allclose(start[[X, Y]], 3, atol=1e-3)
+    assert start[PHOTONS] == pytest.approx(noise(background), rel=1e-3)
+    assert start[BACKGROUND] == pytest.approx(background, rel=1e-3)
+
+
+def test_a_fit_starts_with_no_fewer_photons_than_it_is_told() -> None:
+    light = spot(0.2, -0.1, 500, FOCUS_PX, 10, 7).reshape(-1).astype(np.float32)
+    compiled_for = box_columns(7)
+    weights, start = start_weights(7, FOCUS_PX, compiled_for[1]), np.zeros((2, 5), np.float32)
+    for fewest, of_one in zip((100.0, 2_000.0), start, strict=True):
+        started_with(light, weights, fewest, compiled_for, of_one)
+    assert start[0, PHOTONS] == pytest.approx(500, rel=0.02)
+    assert start[1, PHOTONS] == 2_000
+    np.testing.assert_allclose(start[1, [X, Y]] - 3, (start[0, [X, Y]] - 3) / 4, atol=0.01)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 3e38, -3e38])

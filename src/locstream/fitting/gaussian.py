@@ -130,16 +130,15 @@ def _load_pixels(
 ) -> None:
     """Give two lanes the pixels of their spots, a pixel at a time: the processor then writes both at once."""
     a, b, n, m = U(lane), U(other), U(spot), U(next_spot)
-    if known.shape[0] > 1:
-        for p in range(U(len(columns) * len(columns))):
-            w[(U(COUNTS) + p) * U(LANES) + a] = light[n, p] + known[n, p]
-            w[(U(COUNTS) + p) * U(LANES) + b] = light[m, p] + known[m, p]
-            w[(U(KNOWN) + p) * U(LANES) + a] = known[n, p]
-            w[(U(KNOWN) + p) * U(LANES) + b] = known[m, p]
-    else:
-        for p in range(U(len(columns) * len(columns))):
-            w[(U(COUNTS) + p) * U(LANES) + a] = light[n, p] + known[U(0), p]
-            w[(U(COUNTS) + p) * U(LANES) + b] = light[m, p] + known[U(0), p]
+    alike = known.shape[0] == 1
+    row, next_row = U(0) if alike else n, U(0) if alike else m
+    for p in range(U(len(columns) * len(columns))):
+        # All is read before anything is written: else it would be read again.
+        of_one, of_other = known[row, p], known[next_row, p]
+        count, next_count = light[n, p] + of_one, light[m, p] + of_other
+        w[(U(COUNTS) + p) * U(LANES) + a], w[(U(COUNTS) + p) * U(LANES) + b] = count, next_count
+        if not alike:
+            w[(U(KNOWN) + p) * U(LANES) + a], w[(U(KNOWN) + p) * U(LANES) + b] = of_one, of_other
 
 
 @kernel
@@ -278,7 +277,7 @@ def fit_spots(
     spots
         Shape (n, box, box), photoelectrons, one molecule in the middle of each; box is 5, 7, … 15.
     sigma_px
-        Width to start from, or that of every molecule where the model is "fixed", px.
+        Width in focus, near which fits start, or that of every molecule where the model is "fixed", px.
     variance
         Variance of a pixel without light, photoelectrons², of a shape that broadcasts to that of `spots`.
     model

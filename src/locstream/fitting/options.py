@@ -22,8 +22,8 @@ class FitOptions(Settings):
     every exposure and background."""
 
     psf_sigma_nm: float = Field(default=130.0, gt=0.0, le=2_000.0)
-    """Standard deviation of the image of a molecule in focus, nm: the width of the detection filter and the width
-    every fit starts from."""
+    """Standard deviation of the image of a molecule in focus, nm: the width of the detection filter, and that
+    near which every fit starts."""
 
     box_px: int = Field(default=7, ge=5, le=15)
     """Edge of the square of pixels that is fitted around a molecule, px; odd. About 5 standard deviations of the

@@ -97,7 +97,7 @@ def _first_guess(m: int, peaks: Peaks, guess: Floats, fits: SpotFits) -> tuple[f
     peak_y, peak_x = peaks.pixel[m, 0], peaks.pixel[m, 1]
     if fits.status[m] == _CONVERGED and math.hypot(x - peak_x, y - peak_y) < MAX_DRAWN_PX:
         return x, y, fits.estimate[m, PHOTONS]
-    return float(peak_x), float(peak_y), float(guess[m, PHOTONS])
+    return float(peak_x), float(peak_y), float(guess[m])
 
 
 @kernel
@@ -187,7 +187,7 @@ def resolve_overlaps(
     spread = KNOWN_WIDTH if width_known else GROUP_PRIOR_XY if two_widths else GROUP_PRIOR
     prior = Prior(sigma, spread, 0.5 * box, 0.0, 0.0)
     if 2 * np.sum(marked) > molecules and not two_widths:
-        crowded = _set_crowds_aside(marked, peaks, spots.start, fits, sigma)
+        crowded = _set_crowds_aside(marked, peaks, spots.photons, fits, sigma)
     else:
         crowded = np.zeros(len(fits.status), np.bool_)
     largest = int(np.sum(crowded))
@@ -197,7 +197,7 @@ def resolve_overlaps(
         n = gather(first, peaks.pixel, marked, box, member)
         group = collect(image, camera, saturation_adu, spots.corner, box, member, n, room)
         add_light_of_others(member, n, peaks.pixel, box, fits, lit_for, group, room)
-        background = _begin(member, n, peaks, spots.start, fits, sigma, group, theta, start)
+        background = _begin(member, n, peaks, spots.photons, fits, sigma, group, theta, start)
         fitted = fit_group(theta, start, n, background, prior, TOLERANCE, group, room)
         for _ in range(MAX_FOUND):
             score, y, x, height = search(theta, n, group, room)

@@ -45,7 +45,7 @@ taken to be left: the bounds are those of where it began."""
 MIN_SHARE, MAX_SHARE = np.float32(0.3), np.float32(2)
 MAX_STEP_PX, MAX_STEP_SIGMA_PX = np.float32(0.7), np.float32(0.35)
 MAX_MOVE_PX = np.float32(2.5)
-"""A fit that runs further from its peak has found something else."""
+"""A fit that runs further from where it started has found something else."""
 MIN_SIGMA_PX = np.float32(0.4)
 MIN_PHOTONS = np.float32(1)
 MIN_BACKGROUND = np.float32(0.01)

@@ -14,6 +14,8 @@ from locstream.fitting.sensor import Sensor
 from locstream.fitting.starts import StartWeights, write_start
 from locstream.stacks.source import Image
 
+FEWEST = np.float32(0.5)
+"""A fit starts with no fewer photons, in parts of what the height of its peak says: a neighbour can hide them."""
 HIGHEST_ADU = 65_535
 """No pixel has more: a camera whose saturation is above it is never saturated."""
 
@@ -31,25 +33,29 @@ class Spots(NamedTuple):
         The variance of each, shape (n, box²), float32; (1, box²) where all pixels are alike.
     start
         Shape (n, 5), float32: x and y from the box's first pixel, photons, sigma, background.
+    photons
+        What the height of the peak says, shape (n,), float32.
     """
 
     corner: Ints
     light: Floats
     known: Floats
     start: Floats
+    photons: Floats
 
 
 def room_for_spots(peaks: int, box: int, alike: bool = False) -> Spots:
     """Return room for the boxes of so many peaks; `alike` where the camera's pixels are."""
     light, known = np.empty((peaks, box * box), np.float32), np.empty((1 if alike else peaks, box * box), np.float32)
-    return Spots(np.empty((peaks, 2), np.int32), light, known, np.empty((peaks, 5), np.float32))
+    start, photons = np.empty((peaks, 5), np.float32), np.empty(peaks, np.float32)
+    return Spots(np.empty((peaks, 2), np.int32), light, known, start, photons)
 
 
 @exact
 def first_spots(spots: Spots, n: int) -> Spots:
     """Return the room of the first `n`."""
-    corner, light, known, start = spots
-    return Spots(corner[:n], light[:n], known[: min(n, known.shape[0])], start[:n])
+    corner, light, known, start, photons = spots
+    return Spots(corner[:n], light[:n], known[: min(n, known.shape[0])], start[:n], photons[:n])
 
 
 @apart
@@ -100,7 +106,7 @@ def cut_spots(
     """
     columns, _ = compiled_for
     offset, scale, variance = camera
-    corner, light, known, start = spots
+    corner, light, known, start, photons = spots
     box, (height, width) = len(columns), image.shape
     for n in range(peaks.pixel.shape[0]):
         row, column, background = peaks.pixel[n, 0], peaks.pixel[n, 1], peaks.background[n]
@@ -108,12 +114,11 @@ def cut_spots(
         left = min(max(column - box // 2, 0), width - box)
         _cut(image, offset, scale, variance, top, left, columns, light[n], known[min(n, known.shape[0] - 1)])
         corner[n, 0], corner[n, 1] = top, left
+        photons[n] = max(peaks.height[n] * photons_per_height, np.float32(1))
         if top == row - box // 2 and left == column - box // 2:
-            write_start(light[n], weights, sigma, compiled_for, start[n])
+            write_start(light[n], weights, sigma, FEWEST * photons[n], compiled_for, start[n])
         else:
-            start[n, X], start[n, Y] = column - left, row - top
-            start[n, PHOTONS] = max(peaks.height[n] * photons_per_height, np.float32(1))
-            start[n, SIGMA] = sigma
-            start[n, BACKGROUND] = max(background, np.float32(0.1))
+            start[n, X], start[n, Y], start[n, PHOTONS] = column - left, row - top, photons[n]
+            start[n, SIGMA], start[n, BACKGROUND] = sigma, max(background, np.float32(0.1))
         if saturation_adu <= HIGHEST_ADU and _is_saturated(image, top, left, columns, saturation_adu):
             light[n, 0] = np.nan

@@ -18,9 +18,12 @@ from locstream.fitting.lanes import BACKGROUND, NO_WIDTH, PHOTONS, SIGMA, Column
 from locstream.fitting.scoring import MIN_BACKGROUND, MIN_PHOTONS, MIN_SIGMA_PX, clip
 
 TYPICAL_BACKGROUND = 0.05
-"""Background of a pixel in parts of the photons: what the pixels are weighted for. Others take a step more."""
+"""Background of a pixel in parts of the photons: what the pixels are weighted for. Others start a bit further off."""
 FARTHEST_PX = np.float32(1)
 """From the middle of the box. There are the spots, and what seems to be further away is something else."""
+NOISE = np.float32(4 * math.sqrt(math.pi))
+"""Times the width and the root of the background: twice the photons that noise alone seems to have. A fit starts with
+no fewer; from one photon it would take many steps, and go astray where a neighbour's light is taken off its own."""
 NARROWEST, WIDEST = np.float32(0.7), np.float32(1.5)
 """In parts of the width in focus."""
 
@@ -74,9 +77,13 @@ def start_weights(box: int, sigma_px: float, unknowns: Unknowns) -> StartWeights
 
 @inlined
 def write_start(
-    light: Floats, weights: StartWeights, sigma_px: float, compiled_for: tuple[Columns, Unknowns], start: Floats
-) -> None:
-    """Write where the fit of one spot starts. Where a pixel is not finite any start will do."""
+    light: Floats, weights: StartWeights, sigma_px: float, fewest: float, compiled_for: tuple[Columns, Unknowns],
+    start: Floats,
+) -> None:  # fmt: skip
+    """Write where the fit of one spot starts, with no fewer than so many photons.
+
+    Where a pixel is not finite any start will do.
+    """
     columns, unknowns = compiled_for
     zero, middle = np.float32(0), np.float32(len(columns) // 2)
     total = total_x = total_y = wider = background = zero
@@ -87,13 +94,15 @@ def write_start(
         wider += light[p] * weights.wider[p]
         background += light[p] * weights.background[p]
     good = abs(total) + abs(total_x) + abs(total_y) + abs(wider) + abs(background) < np.inf
-    photons = max(total, MIN_PHOTONS) if good else MIN_PHOTONS
-    per_photon, sigma = np.float32(1) / photons, np.float32(sigma_px)
+    background = max(background, MIN_BACKGROUND) if good else MIN_BACKGROUND
+    sigma = np.float32(sigma_px)
+    at_least = max(MIN_PHOTONS, np.float32(fewest), NOISE * sigma * np.sqrt(background))
+    photons = max(total, at_least) if good else at_least
+    per_photon = np.float32(1) / photons
     x = clip(total_x * per_photon, -FARTHEST_PX, FARTHEST_PX) if good else zero
     y = clip(total_y * per_photon, -FARTHEST_PX, FARTHEST_PX) if good else zero
     start[U(X)], start[U(Y)], start[U(PHOTONS)] = middle + x, middle + y, photons
-    start[U(BACKGROUND)] = max(background, MIN_BACKGROUND) if good else MIN_BACKGROUND
-    width = sigma
+    start[U(BACKGROUND)], width = background, sigma
     if len(unknowns) > NO_WIDTH and good:
         # The heat equation: beside the middle a molecule looks, up to the square of how far, as if it were wider.
         width += wider * per_photon - (x * x + y * y) / (np.float32(4) * sigma)
@@ -106,4 +115,4 @@ def write_starts(
 ) -> None:
     """Write where the fits of spots start: `write_start` of each."""
     for n in range(U(light.shape[0])):
-        write_start(light[n], weights, sigma_px, compiled_for, start[n])
+        write_start(light[n], weights, sigma_px, 0.0, compiled_for, start[n])
