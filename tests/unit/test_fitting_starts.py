@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 from fitting_frames import integrated
 from fitting_reference import derivatives
 from locstream.compiled import Floats, kernel
+from locstream.fitting import FitStatus, fit_spots
 from locstream.fitting.gaussian import BACKGROUND, PHOTONS, SIGMA, FitModel, X, Y, box_columns
 from locstream.fitting.lanes import Columns, Unknowns
 from locstream.fitting.scoring import MIN_BACKGROUND, MIN_PHOTONS
 from locstream.fitting.starts import (
-    FARTHEST_PX,
+    FARTHEST,
     NARROWEST,
     TYPICAL_BACKGROUND,
     WIDEST,
@@ -87,7 +88,7 @@ def test_it_is_the_step_of_least_squares_from_the_middle_of_the_box(seed: int, b
     weight = np.sqrt(1 / (TYPICAL_BACKGROUND + spot(*in_focus, box).ravel()))
     solved, *_ = np.linalg.lstsq((slope * weight).T, seen.ravel() * weight)
     photons = max(solved[PHOTONS], noise(max(solved[BACKGROUND], MIN_BACKGROUND)))
-    at = np.clip(solved[[X, Y]] / photons, -FARTHEST_PX, FARTHEST_PX)
+    at = np.clip(solved[[X, Y]] / photons, -(box // FARTHEST), box // FARTHEST)
     # What is beside the middle looks wider: ∂²/∂x² is 1/σ ∂/∂σ, and the width of both axes takes half of each.
     width = FOCUS_PX + solved[SIGMA] / photons - (at @ at) / (4 * FOCUS_PX)
     start = started(seen[None])[0]
@@ -104,11 +105,22 @@ def test_a_width_that_is_known_is_not_guessed() -> None:
     assert start[PHOTONS] == pytest.approx(1000, rel=0.05)
 
 
-def test_a_spot_far_from_the_middle_starts_within_reach_of_it() -> None:
-    start = started(spot(2.5, -2.5, 2000, 2.5, 1, 9)[None])[0]
-    assert start[X] == 4 + FARTHEST_PX
-    assert start[Y] == 4 - FARTHEST_PX
-    assert NARROWEST * FOCUS_PX <= start[SIGMA] <= WIDEST * FOCUS_PX * (1 + 1e-6)
+@pytest.mark.parametrize(("box", "farthest", "off"), [(5, 1, 2.0), (7, 1, 3.0), (9, 2, 4.0), (15, 3, 6.0)])
+def test_a_spot_far_from_the_middle_starts_within_reach_of_it(box: int, farthest: int, off: float) -> None:
+    seen = np.stack([spot(off, 0, 2000, FOCUS_PX, 1, box), spot(0, -off, 2000, FOCUS_PX, 1, box)])
+    start = started(seen)
+    np.testing.assert_array_equal(start[:, [X, Y]].diagonal() - box // 2, [farthest, -farthest])
+    assert (start[:, SIGMA] >= NARROWEST * FOCUS_PX).all()
+    assert (start[:, SIGMA] <= WIDEST * FOCUS_PX * (1 + 1e-6)).all()
+
+
+def test_a_bead_that_drifts_in_a_wide_box_is_followed() -> None:
+    drift = np.linspace(-4, 4, 33)
+    seen = np.stack([spot(d, -d, 5000, 2.5, 100, 15) for d in drift])
+    fits = fit_spots(seen.astype(np.float32), 2.0, model="sigma_xy")
+    assert (fits.status == FitStatus.CONVERGED).all()
+    np.testing.assert_allclose(fits.estimate[:, X] - 7, drift, atol=0.01)
+    np.testing.assert_allclose(fits.estimate[:, Y] - 7, -drift, atol=0.01)
 
 
 @pytest.mark.parametrize("background", [0.5, 10.0, 200.0])

@@ -19,8 +19,9 @@ from locstream.fitting.scoring import MIN_BACKGROUND, MIN_PHOTONS, MIN_SIGMA_PX,
 
 TYPICAL_BACKGROUND = 0.05
 """Background of a pixel in parts of the photons: what the pixels are weighted for. Others start a bit further off."""
-FARTHEST_PX = np.float32(1)
-"""From the middle of the box. There are the spots, and what seems to be further away is something else."""
+FARTHEST = 4
+"""In a box so many times as wide starts no fit further from its middle. There are the spots; what seems to be
+elsewhere is a neighbour, but in a wide box, for beads, which drift."""
 NOISE = np.float32(4 * math.sqrt(math.pi))
 """Times the width and the root of the background: twice the photons that noise alone seems to have. A fit starts with
 no fewer; from one photon it would take many steps, and go astray where a neighbour's light is taken off its own."""
@@ -85,7 +86,7 @@ def write_start(
     Where a pixel is not finite any start will do.
     """
     columns, unknowns = compiled_for
-    zero, middle = np.float32(0), np.float32(len(columns) // 2)
+    zero, middle, farthest = np.float32(0), np.float32(len(columns) // 2), np.float32(len(columns) // FARTHEST)
     total = total_x = total_y = wider = background = zero
     for p in range(U(len(columns) * len(columns))):
         total += light[p] * weights.photons[p]
@@ -99,8 +100,8 @@ def write_start(
     at_least = max(MIN_PHOTONS, np.float32(fewest), NOISE * sigma * np.sqrt(background))
     photons = max(total, at_least) if good else at_least
     per_photon = np.float32(1) / photons
-    x = clip(total_x * per_photon, -FARTHEST_PX, FARTHEST_PX) if good else zero
-    y = clip(total_y * per_photon, -FARTHEST_PX, FARTHEST_PX) if good else zero
+    x = clip(total_x * per_photon, -farthest, farthest) if good else zero
+    y = clip(total_y * per_photon, -farthest, farthest) if good else zero
     start[U(X)], start[U(Y)], start[U(PHOTONS)] = middle + x, middle + y, photons
     start[U(BACKGROUND)], width = background, sigma
     if len(unknowns) > NO_WIDTH and good:
