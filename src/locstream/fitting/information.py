@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from locstream.compiled import Floats, inlined, kernel
+from locstream.compiled import Floats, inlined, kernel, steady
 from locstream.fitting.lanes import (
     BACKGROUND,
     CHI2,
@@ -64,7 +64,7 @@ ALONE = -1
 """In place of a profile: none."""
 
 
-@inlined
+@steady
 def gauss(u: np.float32) -> tuple[np.float32, np.float32]:
     """Return half the error function of ``u`` and ``exp(-u²)``, float32.
 
@@ -86,7 +86,7 @@ def gauss(u: np.float32) -> tuple[np.float32, np.float32]:
     return np.float32(math.copysign(half - z * q * p, u)), p
 
 
-@inlined
+@steady
 def _at_edge(w: Floats, lane: int, axis: int, edge: int) -> tuple[np.float32, np.float32, np.float32]:
     """Return the Gaussian's integral up to an edge of the pixels of an axis, the Gaussian there, and its moment."""
     u = w[(FIRST_EDGE + axis) * LANES + lane] + np.float32(edge) * w[(PER_PIXEL + axis) * LANES + lane]
@@ -95,7 +95,7 @@ def _at_edge(w: Floats, lane: int, axis: int, edge: int) -> tuple[np.float32, np
     return integral, density, np.float32(math.sqrt(2)) * u * density
 
 
-@inlined
+@steady
 def _integrate_axis(w: Floats, columns: Columns, axis: int) -> None:
     """Integrate over each pixel of an axis, from the edge that it shares with the one before to the next."""
     below, gauss_at, moment = EDGE * LANES, (EDGE + 1) * LANES, (EDGE + 2) * LANES
@@ -111,7 +111,7 @@ def _integrate_axis(w: Floats, columns: Columns, axis: int) -> None:
             w[below + lane], w[gauss_at + lane], w[moment + lane] = e, d, s
 
 
-@kernel
+@steady
 def integrate(w: Floats, columns: Columns) -> None:
     """Integrate the Gaussian over each pixel along both axes, with its derivatives after position and width."""
     one, half, root = np.float32(1), np.float32(0.5), np.float32(math.sqrt(0.5))

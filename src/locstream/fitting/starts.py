@@ -20,8 +20,8 @@ from locstream.fitting.scoring import MIN_BACKGROUND, MIN_PHOTONS, MIN_SIGMA_PX,
 TYPICAL_BACKGROUND = 0.05
 """Background of a pixel in parts of the photons: what the pixels are weighted for. Others start a bit further off."""
 FARTHEST = 4
-"""In a box so many times as wide starts no fit further from its middle. There are the spots; what seems to be
-elsewhere is a neighbour, but in a wide box, for beads, which drift."""
+"""No fit starts further from the middle of its box than the box's width divided by this. What seems to be further away
+is a neighbour in a usual box; in a wide one it may be a bead that has drifted."""
 NOISE = np.float32(4 * math.sqrt(math.pi))
 """Times the width and the root of the background: twice the photons that noise alone seems to have. A fit starts with
 no fewer; from one photon it would take many steps, and go astray where a neighbour's light is taken off its own."""
