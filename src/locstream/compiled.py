@@ -54,9 +54,9 @@ inlined = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST
 """The same, compiled into whoever calls it: a call passes every array as nine words, and ends a loop over lanes being
 vector instructions."""
 steady = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST - {"reassoc"}, forceinline=True)
-"""The same, with the terms of a sum in the order in which they are written. LLVM optimizes a kernel once more in each
-that calls it. Where it finds another order then, the process that compiles them has other last digits than those that
-load what it has kept."""
+"""The same, with the terms of a sum in the order in which they are written; for what is added up in many lanes at once,
+which need no other. LLVM optimizes a kernel once more in each that calls it. Where it finds another order then, the
+process that compiles them has other last digits than those that load what it has kept."""
 
 
 _set_up: Any = Compiler.__init__  # not annotated

@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from locstream.compiled import Floats, inlined, kernel, steady
+from locstream.compiled import Floats, steady
 from locstream.fitting.lanes import (
     BACKGROUND,
     CHI2,
@@ -126,7 +126,7 @@ def integrate(w: Floats, columns: Columns) -> None:
     _integrate_axis(w, columns, 1)
 
 
-@inlined
+@steady
 def _add_pixel(
     w: Floats, lane: int, i: int, pixel: int, peak: np.float32, background: np.float32, sums: Values
 ) -> Values:
@@ -146,7 +146,7 @@ def _add_pixel(
     )  # fmt: skip
 
 
-@kernel
+@steady
 def sum_rows(w: Floats, columns: Columns) -> None:
     """Sum weights and residuals along each row of the box."""
     box = len(columns)
@@ -169,7 +169,7 @@ def sum_rows(w: Floats, columns: Columns) -> None:
             ) = sums  # fmt: skip
 
 
-@inlined
+@steady
 def _total(w: Floats, lane: int, columns: Columns, first: int, second: int, along: int) -> np.float32:
     """Sum over the rows one of the sums along them, times up to two of the profiles across them."""
     total = np.float32(0)
@@ -184,7 +184,7 @@ def _total(w: Floats, lane: int, columns: Columns, first: int, second: int, alon
     return total
 
 
-@kernel
+@steady
 def add_rows(w: Floats, columns: Columns) -> None:
     """Bring the sums along the rows together: score and Fisher information of (N·x, N·y, N, N·σx, N·σy, b)."""
     for lane in range(LANES):

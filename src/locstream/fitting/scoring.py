@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from locstream.compiled import Floats, inlined, kernel
+from locstream.compiled import Floats, steady
 from locstream.fitting.lanes import (
     BACKGROUND,
     BEYOND,
@@ -54,20 +54,20 @@ WIDTHS_VARY = np.float32(0.15)
 width is wider, so that it holds back none that is out of focus; what is claimed of photons and background is not."""
 
 
-@inlined
+@steady
 def clip(value: np.float32, low: np.float32, high: np.float32) -> np.float32:
     """Return what is nearest to a value between two limits."""
     return min(max(value, low), high)
 
 
-@inlined
+@steady
 def _beyond(change: np.float32, left2: np.float32, variance: np.float32, scale: np.float32) -> np.float32:
     """Return by how much the square of what is left, `left2` in parts of the change's, exceeds what is nothing."""
     none2 = max(TOLERANCE * TOLERANCE * scale * scale, TOLERANCE_SIGMAS * TOLERANCE_SIGMAS * variance)
     return change * change * left2 - none2
 
 
-@inlined
+@steady
 def _information(w: Floats, lane: int, unknowns: Unknowns, of_prior: np.float32) -> Values:
     """Return the upper triangle of the information, with that of the prior of a single width.
 
@@ -93,7 +93,7 @@ def _information(w: Floats, lane: int, unknowns: Unknowns, of_prior: np.float32)
     return xx, xy, xn, xs, xt, xb, yy, yn, ys, yt, yb, nn, ns, nt, nb, ss, st, sb, tt, tb, bb
 
 
-@inlined
+@steady
 def _score(w: Floats, lane: int, unknowns: Unknowns, of_prior: np.float32) -> Values:
     """Return the slope of the likelihood after each unknown, with that of the prior of a single width."""
     zero, first = np.float32(0), SCORE * LANES + lane
@@ -105,7 +105,7 @@ def _score(w: Floats, lane: int, unknowns: Unknowns, of_prior: np.float32) -> Va
     return w[first], w[first + LANES], w[first + 2 * LANES], s, t, w[first + 5 * LANES]
 
 
-@inlined
+@steady
 def _decompose(a: Values) -> tuple[Values, Values]:
     """Return the Cholesky decomposition LDLᵀ: L below its diagonal of ones, row by row, and the inverse of D."""
     one = np.float32(1)
@@ -131,14 +131,14 @@ def _decompose(a: Values) -> tuple[Values, Values]:
     return (l10, l20, l21, l30, l31, l32, l40, l41, l42, l43, l50, l51, l52, l53, l54), (q0, q1, q2, q3, q4, q5)
 
 
-@inlined
+@steady
 def unsaid(precision: np.float32, focus: np.float32) -> np.float32:
     """Return the part of a prior's precision that only holds the fit, see `WIDTHS_VARY`."""
     vary = WIDTHS_VARY * focus
     return precision * max(np.float32(1) - precision * vary * vary, np.float32(0))
 
 
-@inlined
+@steady
 def _bound(
     w: Floats, lane: int, unknowns: Unknowns, lower: Values, q: Values, per_n2: np.float32, excess: np.float32
 ) -> None:
@@ -176,7 +176,7 @@ def _bound(
         w[CORRELATION * LANES + lane] = (m43 * q4 + m53 * m54 * q5) / np.sqrt(s * t)
 
 
-@inlined
+@steady
 def _forward(lower: Values, score: Values, share: np.float32) -> Values:
     """Solve L y = share · score."""
     l10, l20, l21, l30, l31, l32, l40, l41, l42, l43, l50, l51, l52, l53, l54 = lower
@@ -189,7 +189,7 @@ def _forward(lower: Values, score: Values, share: np.float32) -> Values:
     return share * y0, share * y1, share * y2, share * y3, share * y4, share * y5
 
 
-@inlined
+@steady
 def _count_step(w: Floats, lane: int, step: Values, length2: np.float32) -> np.float32:
     """Count a step and leave the part that is to be taken of the next; return what is left, squared, in parts of this.
 
@@ -219,7 +219,7 @@ def _count_step(w: Floats, lane: int, step: Values, length2: np.float32) -> np.f
     return left * left if steps > one else one
 
 
-@kernel
+@steady
 def step(w: Floats, unknowns: Unknowns, max_sigma: np.float32) -> None:
     """Solve for the step and take it within limits; leave the bounds of all parameters."""
     zero, one = np.float32(0), np.float32(1)
