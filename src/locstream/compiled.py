@@ -17,7 +17,6 @@ Doubles = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int32]
 Flags = npt.NDArray[np.bool_]
 Bytes = npt.NDArray[np.uint8]
-Words = npt.NDArray[np.uint64]
 
 U = np.uintp
 """An index that numba does not test for being negative; the test would keep LLVM from vectorizing the loop."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -14,6 +15,7 @@ SIXTEEN = 16
 """The float32 numbers of a register of AVX-512; they fill two of AVX2."""
 EIGHT = 8
 """The float64 numbers of a register of AVX-512; they fill two of AVX2."""
+SIXTEEN_FLOATS = ir.VectorType(ir.FloatType(), SIXTEEN)
 
 _pointer_to: Any = cgutils.get_item_pointer
 _function: Any = cgutils.get_or_insert_function
@@ -32,6 +34,12 @@ def _everywhere(builder: Any, value: Any, vector: Any) -> Any:
     one = builder.insert_element(ir.Constant(vector, ir.Undefined), value, ir.Constant(ir.IntType(32), 0))
     picks = ir.Constant(ir.VectorType(ir.IntType(32), vector.count), [0] * vector.count)
     return builder.shuffle_vector(one, one, picks)
+
+
+def _load_sixteen(context: Any, builder: Any, kinds: Any, array: Any, row: Any, column: Any) -> Any:
+    """Return the float32 numbers of a row of an array from a column on."""
+    pointer = builder.bitcast(_place(context, builder, kinds, array, row, column), SIXTEEN_FLOATS.as_pointer())
+    return builder.load(pointer, align=types.float32.bitwidth // 8)
 
 
 @intrinsic
@@ -90,8 +98,8 @@ def _sum_below(_: Any, array: Any, rows: Any, first: Any, end: Any, ceiling: Any
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         of_array, of_rows, of_first, of_end, _ = signature.args
         values, those, left, right, high = arguments
-        number, word, bits = ir.FloatType(), ir.IntType(64), ir.IntType(SIXTEEN)
-        numbers, lanes = ir.VectorType(number, SIXTEEN), ir.VectorType(word, SIXTEEN)
+        number, bits = ir.FloatType(), ir.IntType(SIXTEEN)
+        numbers, lanes = SIXTEEN_FLOATS, ir.VectorType(ir.IntType(64), SIXTEEN)
         left = context.cast(builder, left, of_first, types.intp)
         width = builder.sub(context.cast(builder, right, of_end, types.intp), left)
         lane, limit = ir.Constant(lanes, list(range(SIXTEEN))), _everywhere(builder, high, numbers)
@@ -100,8 +108,7 @@ def _sum_below(_: Any, array: Any, rows: Any, first: Any, end: Any, ceiling: Any
         total, how_many = zeros, _function(builder.module, ir.FunctionType(bits, [bits]), "llvm.ctpop.i16")
         for k in range(of_rows.count):
             kinds = (of_array, of_rows.dtype, types.intp)
-            pointer = _place(context, builder, kinds, values, builder.extract_value(those, k), left)
-            row = builder.load(builder.bitcast(pointer, numbers.as_pointer()), align=types.float32.bitwidth // 8)
+            row = _load_sixteen(context, builder, kinds, values, builder.extract_value(those, k), left)
             below = builder.and_(builder.fcmp_ordered("<=", row, limit), inside)
             total = builder.fadd(total, builder.select(below, row, zeros), flags=("reassoc",))
             count = builder.add(count, builder.call(how_many, [builder.bitcast(below, bits)]))
@@ -111,6 +118,43 @@ def _sum_below(_: Any, array: Any, rows: Any, first: Any, end: Any, ceiling: Any
         return context.make_tuple(builder, signature.return_type, [light, builder.uitofp(count, number)])
 
     return _tuple(types.float32, 2)(array, rows, first, end, ceiling), generate
+
+
+@intrinsic
+def _maxima(
+    _: Any, smooth: Any, rows: Any, column: Any, limit: Any, slope: Any, row: Any, first: Any, part: Any
+) -> Any:
+    """Emit the load of a vector, a comparison with each of four beside, and one with a limit."""
+    if smooth != types.Array(types.float32, 2, "C") or limit != slope or limit != smooth or part != types.float32:
+        return None
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        of_smooth, of_rows, of_column, of_limit, _, of_row, of_first, _ = signature.args
+        image, those, place, low, rise, turn, start, way = arguments
+        load = functools.partial(_load_sixteen, context, builder)
+        place = context.cast(builder, place, of_column, types.intp)
+        left, right = (builder.add(place, ir.Constant(place.type, side)) for side in (-1, 1))
+        above, here, below = (builder.extract_value(those, k) for k in range(of_rows.count))
+        kinds = (of_smooth, of_rows.dtype, types.intp)
+        value = load(kinds, image, here, place)
+        limits, slopes = (load((of_limit, of_row, of_first), array, turn, start) for array in (low, rise))
+        grown = builder.fmul(slopes, _everywhere(builder, way, SIXTEEN_FLOATS), flags=("contract",))
+        highest = builder.fcmp_ordered(">", value, builder.fadd(limits, grown, flags=("contract",)))
+        for row, column, than in ((here, left, ">"), (here, right, ">="), (above, place, ">"), (below, place, ">=")):
+            highest = builder.and_(highest, builder.fcmp_ordered(than, value, load(kinds, image, row, column)))
+        return builder.zext(builder.bitcast(highest, ir.IntType(SIXTEEN)), ir.IntType(64))
+
+    return types.uint64(smooth, rows, column, limit, slope, row, first, part), generate
+
+
+@intrinsic
+def _lowest_bit(_: Any, bits: Any) -> Any:
+    """Emit LLVM's intrinsic that counts trailing zeros."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.uint64(types.uint64), generate
 
 
 @intrinsic
@@ -140,6 +184,13 @@ sum_below = cast("Callable[..., tuple[np.float32, np.float32]]", _sum_below)
 """Of array, some of its rows, first column, end and ceiling: add up what does not exceed the ceiling in the first
 `SIXTEEN` of those columns, and count it. All sixteen are read, wherever the end is. LLVM makes a chain of additions of
 such a loop."""
+maxima = cast("Callable[..., np.uint64]", _maxima)
+"""Of smoothed rows, which is above, which is looked at, which is below, and a column; of limits and slopes, a row and a
+column; and a part: tell which of `SIXTEEN` pixels exceed limit + part · slope and the four beside, of equal ones the
+first in reading order. There is a bit for each, the lowest for the first. LLVM makes half as wide vectors of the loop,
+and a byte for each pixel."""
+lowest_bit = cast("Callable[[np.uint64], np.uint64]", _lowest_bit)
+"""Return which is the lowest bit that is set; there has to be one."""
 borrowed = cast("Callable[[Any], Any]", _borrowed)
 """Return a tuple of arrays whose references nobody counts: who made them has to keep them. To count takes some twenty
 cycles for an array, wherever it is handed on."""

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from locstream.compiled import Bytes, Floats, Ints, U, Words, kernel
+from locstream.compiled import Bytes, Floats, Ints, U, kernel
 from locstream.fitting.background import (
     FOUR,
     MARGIN,
@@ -115,8 +115,6 @@ class Room(NamedTuple):
         is not looked at. No pixel outside is higher than one in the frame.
     blocks
         Which blocks of those rows have pixels that are looked at.
-    marks, words
-        Which pixels of a block stand out, and the same memory, eight at a time.
     """
 
     light: Floats
@@ -133,8 +131,6 @@ class Room(NamedTuple):
     along: Floats
     smooth: Floats
     blocks: Bytes
-    marks: Bytes
-    words: Words
 
 
 def room_for_peaks(n: int) -> Peaks:
@@ -150,7 +146,6 @@ def room_for_rows(height: int, width: int) -> Room:
     limit, smooth = aligned((2, padded)), aligned((NOWHERE + 1, padded + 2 * MARGIN))
     limit[:, width:] = np.inf
     smooth[:] = -np.inf
-    marks = aligned((BLOCK,), np.uint8)
     return Room(
         light=aligned((RING_ROWS, padded + 2 * MARGIN)),
         fours=room_for_fours(width),
@@ -166,8 +161,6 @@ def room_for_rows(height: int, width: int) -> Room:
         along=aligned((SMOOTH_ROWS, padded)),
         smooth=smooth,
         blocks=aligned((NOWHERE + 1, padded // BLOCK), np.uint8),
-        marks=marks,
-        words=marks.view(np.uint64),
     )
 
 
@@ -181,7 +174,7 @@ def find_peaks(image: Image, camera: Sensor, matched: MatchedFilter, separation:
     offset, scale, _ = camera
     taps, shot, skew, noise, quiet, tile_noise, edge_rows, edge_columns = matched
     light, fours, rows, columns, tiles, row_starts, column_starts, row_part, column_part = room[:9]
-    limit, slope, along, smooth, blocks, marks, words = room[9:]
+    limit, slope, along, smooth, blocks = room[9:]
     pixel, peak_height, peak_background = peaks
     height, width = image.shape
     converted = filtered = tiled = searched = n = 0
@@ -205,8 +198,8 @@ def find_peaks(image: Image, camera: Sensor, matched: MatchedFilter, separation:
             # Of the rows above, all are known now that lie within the separation.
             known = height if y + two == height else max(y + two - separation, searched)
             n = peaks_of_rows(
-                searched, known, height, width, separation, smooth, blocks, marks, words, limit, slope, row_part,
-                between, row_starts[between], tiles, shot, skew, noise, edge_rows, edge_columns, n, pixel, peak_height,
+                searched, known, height, width, separation, smooth, blocks, limit, slope, row_part, between,
+                row_starts[between], tiles, shot, skew, noise, edge_rows, edge_columns, n, pixel, peak_height,
                 peak_background,
             )  # fmt: skip
             searched = known

@@ -4,34 +4,23 @@ from __future__ import annotations
 
 import numpy as np
 
-from locstream.compiled import Bytes, Floats, Ints, U, Words, apart, inlined
-from locstream.fitting.background import MARGIN, background_at
+from locstream.compiled import Bytes, Floats, Ints, U, inlined
+from locstream.fitting.background import MARGIN, Rows, background_at
 from locstream.fitting.buffers import BLOCK
+from locstream.fitting.instructions import SIXTEEN, lowest_bit, maxima
 from locstream.fitting.smoothing import OUTSIDE, SMOOTH_ROWS
 
-WORD = 8
-"""Marks in a word."""
 
-
-@apart
-def _mark_maxima(
-    above: Floats, here: Floats, below: Floats, limit: Floats, slope: Floats, way: np.float32, first: np.uintp,
-    marks: Bytes,
-) -> bool:  # fmt: skip
-    """Mark the pixels of a block that exceed the limit and the four beside; of equal ones the first in reading order.
-
-    Tells whether there is any.
-    """
-    left = np.uint8(0)
-    for k in range(U(BLOCK)):
-        x = first + k
-        i = x + U(MARGIN)
-        value = here[i]
-        highest = (value > here[i - U(1)]) & (value >= here[i + U(1)]) & (value > above[i]) & (value >= below[i])
-        mark = np.uint8(highest & (value > limit[x] + way * slope[x]))
-        marks[k] = mark
-        left |= mark
-    return bool(left != 0)
+@inlined
+def _maxima_of_block(
+    smooth: Floats, rows: Rows, limit: Floats, slope: Floats, turn: np.uintp, way: np.float32, block: np.uintp
+) -> np.uint64:
+    """Tell which pixels of a block exceed the limit and the four beside: a bit for each, see `maxima`."""
+    marks = np.uint64(0)
+    for k in range(U(BLOCK // SIXTEEN)):
+        x = block * U(BLOCK) + k * U(SIXTEEN)
+        marks |= maxima(smooth, rows, U(MARGIN) + x, limit, slope, turn, x, way) << np.uint64(k * U(SIXTEEN))
+    return marks
 
 
 @inlined
@@ -53,9 +42,9 @@ def _is_maximum(smooth: Floats, y: int, x: int, height: int, separation: int) ->
 
 @inlined
 def peaks_of_rows(
-    top: int, bottom: int, height: int, width: int, separation: int, smooth: Floats, blocks: Bytes, marks: Bytes,
-    words: Words, limit: Floats, slope: Floats, part: Floats, turn: int, turned: int, tiles: Floats, shot: np.float32,
-    skew: np.float32, noise: Floats, edge_rows: Floats, edge_columns: Floats, n: int, pixel: Ints, peak_height: Floats,
+    top: int, bottom: int, height: int, width: int, separation: int, smooth: Floats, blocks: Bytes, limit: Floats,
+    slope: Floats, part: Floats, turn: int, turned: int, tiles: Floats, shot: np.float32, skew: np.float32,
+    noise: Floats, edge_rows: Floats, edge_columns: Floats, n: int, pixel: Ints, peak_height: Floats,
     peak_background: Floats,
 ) -> int:  # fmt: skip
     """Find the peaks of rows ``top`` … ``bottom - 1``; return how many there are with the `n` found before.
@@ -72,24 +61,21 @@ def peaks_of_rows(
         below = U((y + 1) % SMOOTH_ROWS if y + 1 < height else OUTSIDE)
         of = U(turn % 2 if y >= turned else (turn + 1) % 2)
         for block in range(U(blocks.shape[1])):
-            if blocks[row, block] == 0 or not _mark_maxima(
-                smooth[above], smooth[row], smooth[below], limit[of], slope[of], part[U(y)], block * U(BLOCK), marks
-            ):
+            if blocks[row, block] == 0:
                 continue
-            for word in range(U(BLOCK // WORD)):
-                if words[word] == 0:
+            marks = _maxima_of_block(smooth, (above, row, below), limit, slope, of, part[U(y)], U(block))
+            while marks != np.uint64(0):
+                x = int(block * U(BLOCK) + U(lowest_bit(marks)))
+                marks &= marks - np.uint64(1)
+                if not _is_maximum(smooth, y, x, height, separation):
                     continue
-                for k in range(WORD * int(word), WORD * int(word) + WORD):
-                    x = BLOCK * int(block) + k
-                    if not (marks[U(k)] and _is_maximum(smooth, y, x, height, separation)):
-                        continue
-                    background = background_at(tiles, y, x, height, width)
-                    excess = smooth[row, U(MARGIN + x)] - background
-                    variance = shot * max(background, 0.0) + noise[min(y, noise.shape[0] - 1), U(x)]
-                    if max(excess - skew, 0.0) ** 2 <= variance * edge_rows[y] * edge_columns[x]:  # spares the root
-                        continue
-                    if n < pixel.shape[0]:
-                        pixel[n, 0], pixel[n, 1] = y, x
-                        peak_height[n], peak_background[n] = excess, background
-                    n += 1
+                background = background_at(tiles, y, x, height, width)
+                excess = smooth[row, U(MARGIN + x)] - background
+                variance = shot * max(background, 0.0) + noise[min(y, noise.shape[0] - 1), U(x)]
+                if max(excess - skew, 0.0) ** 2 <= variance * edge_rows[y] * edge_columns[x]:  # spares the root
+                    continue
+                if n < pixel.shape[0]:
+                    pixel[n, 0], pixel[n, 1] = y, x
+                    peak_height[n], peak_background[n] = excess, background
+                n += 1
     return n
