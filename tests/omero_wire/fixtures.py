@@ -32,7 +32,7 @@ def omero_python() -> Path:
 def omero_certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     """Return a certificate for 127.0.0.1 and its authority."""
     if shutil.which("openssl") is None:
-        pytest.skip("openssl makes the certificates of this test, and is not installed")
+        pytest.skip("openssl makes the certificates of this test, and is not there: `apt-get install openssl`")
     return make_certificates(tmp_path_factory.mktemp("certificates"))
 
 

@@ -26,7 +26,7 @@ def lowest(bits: np.uint64) -> np.uint64:
     return lowest_bit(bits)
 
 
-@settings(deadline=None)
+@settings(deadline=None)  # the first example waits for the compiler
 @given(
     st.integers(0, 2**32 - 1), st.permutations(range(HEIGHT)), st.integers(1, WIDTH - SIXTEEN - 1),
     st.integers(0, WIDTH - SIXTEEN), st.integers(0, 1), st.sampled_from([0.0, 0.25, 1.0]),
